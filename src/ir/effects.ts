@@ -1,0 +1,42 @@
+import type { Value } from "./value.ts";
+import type { Width } from "./value.ts";
+
+export type SegmentName = "ES" | "CS" | "SS" | "DS" | "FS" | "GS";
+
+/** Status flags and the system flags an instruction may write. */
+export type FlagName =
+  | "CF" | "PF" | "AF" | "ZF" | "SF" | "OF"
+  | "DF" | "IF" | "TF" | "IOPL0" | "IOPL1" | "NT" | "RF" | "AC" | "VIF" | "VIP" | "ID";
+
+export type StatusFlag = "CF" | "PF" | "AF" | "ZF" | "SF" | "OF";
+export const statusFlags: readonly StatusFlag[] = ["CF", "PF", "AF", "ZF", "SF", "OF"];
+
+/** New values of flags; a flag that is absent keeps its value. */
+export type Flags = Partial<Record<FlagName, Value>>;
+
+/**
+ * What one instruction does, in the order the frame carries it out: loads and faults in their order, then stores, then
+ * (when nothing faulted) register writes, flags, and the jump. Every value is a function of the state *before* the instruction.
+ */
+export type Effect =
+  /** A data read at segment:address; its result is the leaf `load` number `index`. */
+  | { readonly kind: "load"; readonly index: number; readonly segment: SegmentName; readonly address: Value; readonly width: Width }
+  /** Raise exception `vector` when the condition holds; without `errorCode` the exception pushes none. */
+  | { readonly kind: "fault"; readonly when: Value; readonly vector: number; readonly errorCode: Value | undefined }
+  | { readonly kind: "store"; readonly segment: SegmentName; readonly address: Value; readonly value: Value }
+  /** Write an operand of the instruction: register or memory, as encoded. */
+  | { readonly kind: "writeOperand"; readonly index: number; readonly value: Value }
+  /** Write the low bits of a state field; a 32-bit write of a general register zero-extends to 64. */
+  | { readonly kind: "writeRegister"; readonly name: string; readonly value: Value }
+  /** When the guard is absent or true, these flags change. */
+  | { readonly kind: "flags"; readonly flags: Flags; readonly when: Value | undefined }
+  /** Continue at this offset in CS instead of the next instruction. */
+  | { readonly kind: "jump"; readonly target: Value; readonly when: Value | undefined }
+  /** Interrupts stay inhibited until the next instruction has completed (SDM Vol. 2, STI). */
+  | { readonly kind: "interruptShadow"; readonly when: Value }
+  /** State that decides what runs next may have changed (IF, TF, a pending event): look before the next instruction. */
+  | { readonly kind: "attention"; readonly when: Value };
+
+export interface Effects {
+  readonly effects: readonly Effect[];
+}
