@@ -3,6 +3,9 @@ import type { Width } from "./value.ts";
 
 export type SegmentName = "ES" | "CS" | "SS" | "DS" | "FS" | "GS";
 
+/** A segment by name, or (a number) the one that this memory operand is encoded with, override included. */
+export type SegmentSource = SegmentName | number;
+
 /** Status flags and the system flags an instruction may write. */
 export type FlagName =
   | "CF" | "PF" | "AF" | "ZF" | "SF" | "OF"
@@ -19,11 +22,11 @@ export type Flags = Partial<Record<FlagName, Value>>;
  * (when nothing faulted) register writes, flags, and the jump. Every value is a function of the state *before* the instruction.
  */
 export type Effect =
-  /** A data read at segment:address; its result is the leaf `load` number `index`. */
-  | { readonly kind: "load"; readonly index: number; readonly segment: SegmentName; readonly address: Value; readonly width: Width }
+  /** A data read at segment:address; its result is the leaf `load` number `index`. `forWrite`: probed for write first, as `rw` operands are. */
+  | { readonly kind: "load"; readonly index: number; readonly segment: SegmentSource; readonly address: Value; readonly width: Width; readonly forWrite: boolean }
   /** Raise exception `vector` when the condition holds; without `errorCode` the exception pushes none. */
   | { readonly kind: "fault"; readonly when: Value; readonly vector: number; readonly errorCode: Value | undefined }
-  | { readonly kind: "store"; readonly segment: SegmentName; readonly address: Value; readonly value: Value }
+  | { readonly kind: "store"; readonly segment: SegmentSource; readonly address: Value; readonly value: Value }
   /** Write an operand of the instruction: register or memory, as encoded. */
   | { readonly kind: "writeOperand"; readonly index: number; readonly value: Value }
   /** Write the low bits of a state field; a 32-bit write of a general register zero-extends to 64. */

@@ -1,4 +1,4 @@
-import type { Effect, Flags, FlagName, SegmentName } from "./effects.ts";
+import type { Effect, Flags, FlagName, SegmentSource } from "./effects.ts";
 import { constant, leaf, TRUE, Value, type Width } from "./value.ts";
 
 /** What is fixed when an instruction is decoded, and may change its meaning. */
@@ -59,6 +59,11 @@ export class Frame {
     return leaf.address(this.#indexOf(operand));
   }
 
+  /** The segment a memory operand is encoded with, for loads and stores near it (BT with a register bit offset, XLAT). */
+  segment(operand: Value): SegmentSource {
+    return this.#indexOf(operand);
+  }
+
   /** Low `width` bits of a state field by the SDM's name: RAX ... R15 (or ES.base, MXCSR, ... : state/layout.ts). */
   register(name: string, width: Width = 64): Value {
     return leaf.register(name, width);
@@ -78,13 +83,13 @@ export class Frame {
   }
 
   /** A read of memory besides the operands. Order of loads and faults is the order of these calls. */
-  load(segment: SegmentName, address: Value, width: Width): Value {
+  load(segment: SegmentSource, address: Value, width: Width, forWrite = false): Value {
     const index = this.#loads++;
-    this.effects.push({ kind: "load", index, segment, address: address.resize(64), width });
+    this.effects.push({ kind: "load", index, segment, address: address.resize(64), width, forWrite });
     return leaf.load(index, width);
   }
 
-  store(segment: SegmentName, address: Value, value: Value): void {
+  store(segment: SegmentSource, address: Value, value: Value): void {
     this.effects.push({ kind: "store", segment, address: address.resize(64), value });
   }
 

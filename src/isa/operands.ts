@@ -27,7 +27,8 @@ export type Addressing =
   | "F" // x87 ST(i) by ModRM.rm
   | "X" // DS:rSI (segment may be overridden)
   | "Y" // ES:rDI
-  | "fixed"; // a register that the opcode names
+  | "fixed" // a general register that the opcode names
+  | "fixedSegment"; // a segment register that the opcode names; `fixed` is its number
 
 /** Width of an operand. */
 export type Size =
@@ -108,5 +109,9 @@ export const rAX = operand("fixed", "v", { fixed: 0 });
 export const zAX = operand("fixed", "z", { fixed: 0 });
 /** The count 1 of D0 and D1. */
 export const ONE = operand("fixed", "b", { fixed: "one" });
+/** Segment registers that the opcode names: PUSH ES, POP FS ... */
+// biome-ignore format: one row per fact
+export const ES = operand("fixedSegment", "w", { fixed: 0 }), CS = operand("fixedSegment", "w", { fixed: 1 }), SS = operand("fixedSegment", "w", { fixed: 2 }),
+  DS = operand("fixedSegment", "w", { fixed: 3 }), FS = operand("fixedSegment", "w", { fixed: 4 }), GS = operand("fixedSegment", "w", { fixed: 5 });
 /** ST(0). */
 export const ST0 = operand("fixed", "t", { fixed: 0 });

@@ -19,6 +19,8 @@ export interface RowOptions {
   readonly mod?: "memory" | "register";
   /** Exact ModRM.rm (0F 01 C1 ...). */
   readonly rm?: number;
+  /** Exact REX.B (0 without REX): 90 is NOP or XCHG R8, rAX. */
+  readonly rexB?: 0 | 1;
   /** Invalid (#UD) in 64-bit mode. */
   readonly i64?: true;
   /** Valid only in 64-bit mode. */
