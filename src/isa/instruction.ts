@@ -2,7 +2,7 @@ import type { SegmentName } from "../ir/effects.ts";
 import type { Width } from "../ir/value.ts";
 import type { Row } from "./row.ts";
 
-/** A register operand: `file` and number as encoded (REX applied); `high` for AH, CH, DH, BH. */
+/** A register operand: `file` and number, REX applied; `high` for AH, CH, DH, BH, whose number is that of RAX ... RBX (0 to 3). */
 export interface RegisterOperand {
   readonly kind: "register";
   readonly file: "general" | "segment" | "control" | "debug" | "xmm" | "mmx" | "x87";
