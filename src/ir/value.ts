@@ -19,7 +19,10 @@ export type LaneOp =
   | "add" | "sub" | "mul" | "mulHighUnsigned" | "mulHighSigned"
   | "addSaturateSigned" | "addSaturateUnsigned" | "subSaturateSigned" | "subSaturateUnsigned"
   | "minSigned" | "minUnsigned" | "maxSigned" | "maxUnsigned" | "averageUnsigned"
-  | "equal" | "greaterSigned";
+  | "equal" | "greaterSigned"
+  | "pairProductSum"; // 32-bit lanes: low half * low half + high half * high half, 16-bit signed halves (modulo 2^32)
+
+export type Lane = 8 | 16 | 32 | 64;
 
 /** Every lane shifted by one scalar count (low 64 bits of the count operand); counts >= lane width give 0 (`sar`: the sign). */
 export type LaneShift = "shl" | "shr" | "sar";
@@ -41,6 +44,10 @@ export type Op =
   | "lanewise" // attr: {op: LaneOp, lane}
   | "laneShift" // attr: {op: LaneShift, lane}; args: vector, count (64 bits)
   | "vector" // args: lanes, lowest first
+  | "shuffle" // attr: byte numbers "0,16,1,17,..."; args: a, b; byte i of the result is byte n of b:a (b's bytes follow a's)
+  | "swizzle" // args: vector, control; byte i of the result is byte control[i] of the vector, 0 where there is none such
+  | "narrow" // attr: {signed|unsigned, lane}; args: a, b; signed lanes of b:a saturated to half their width
+  | "laneSigns" // attr: lane; the sign bit of every lane, lane 0 lowest, zero-extended to 32 bits
   | "intrinsic"; // attr: name in the table of intrinsics
 
 export type Attribute = bigint | number | string | undefined;
@@ -158,6 +165,11 @@ export class Value {
       if (low + width <= lowPart.width) return lowPart.extract(low, width);
       if (low >= lowPart.width) return high.extract(low - lowPart.width, width);
     }
+    if (this.op === "vector") {
+      const lane = this.args[0]!.width;
+      const offset = low % lane;
+      if (offset + width <= lane) return this.args[(low - offset) / lane]!.extract(offset, width);
+    }
     return node("extract", width, [this], low);
   }
   truncate(width: Width): Value { return this.extract(0, width); }
@@ -173,14 +185,51 @@ export class Value {
   resize(width: Width): Value { return width >= this.width ? this.zeroExtend(width) : this.truncate(width); }
 
   /** Lane by lane with `other`; lanes of 8, 16, 32 or 64 bits in a vector of 64 or 128. */
-  lanewise(op: LaneOp, lane: 8 | 16 | 32 | 64, other: Value): Value {
-    return node("lanewise", this.width, [this, this.#operand(other)], `${op}.${lane}`);
+  lanewise(op: LaneOp, lane: Lane, other: Value): Value {
+    const b = this.#operand(other);
+    if (this.isConst && b.isConst) return constant(foldLanewise(op, lane, this.bits, b.bits, this.width), this.width);
+    return node("lanewise", this.width, [this, b], `${op}.${lane}`);
   }
-  laneShift(op: LaneShift, lane: 16 | 32 | 64, count: Value): Value {
-    return node("laneShift", this.width, [this, count.resize(64)], `${op}.${lane}`);
+  laneShift(op: LaneShift, lane: 16 | 32 | 64, by: Value | number): Value {
+    const count = by instanceof Value ? by.resize(64) : constant(by, 64);
+    if (count.isConst) {
+      if (count.bits === 0n) return this;
+      if (this.isConst) return constant(foldLaneShift(op, lane, this.bits, count.bits, this.width), this.width);
+    }
+    return node("laneShift", this.width, [this, count], `${op}.${lane}`);
   }
-  lane(index: number, width: 8 | 16 | 32 | 64): Value { return this.extract(index * width, width); }
-  lanes(width: 8 | 16 | 32 | 64): Value[] {
+  /** Lanes chosen, when the instruction is defined, from this vector (0 ...) and `other` (following this one's). */
+  shuffle(other: Value, lane: Lane, lanes: readonly number[]): Value {
+    const b = this.#operand(other);
+    const step = lane / 8;
+    const bytes = lanes.flatMap((n) => Array.from({ length: step }, (_, byte) => n * step + byte));
+    if (bytes.length !== this.width / 8) throw new Error(`shuffle of ${bytes.length} bytes`);
+    if (bytes.every((byte, i) => byte === i)) return this;
+    if (bytes.every((byte, i) => byte === i + bytes.length)) return b;
+    if (this.isConst && b.isConst) return constant(foldShuffle(bytes, this.bits, b.bits, this.width), this.width);
+    return node("shuffle", this.width, [this, b], bytes.join());
+  }
+  /** Bytes of this vector chosen at run time: byte i is byte control[i], and 0 where control[i] is too large. */
+  swizzle(control: Value): Value {
+    this.#operand(control);
+    if (!control.isConst) return node("swizzle", this.width, [this, control]);
+    const size = this.width / 8;
+    const bytes = control.lanes(8).map((byte) => Math.min(Number(byte.bits), size));
+    return this.shuffle(this.from(0), 8, bytes);
+  }
+  /** Signed lanes of this vector, then of `high`, each saturated to a signed or unsigned lane of half the width. */
+  narrow(to: "signed" | "unsigned", lane: 16 | 32, high: Value): Value {
+    const b = this.#operand(high);
+    if (this.isConst && b.isConst) return constant(foldNarrow(to, lane, this.bits, b.bits, this.width), this.width);
+    return node("narrow", this.width, [this, b], `${to}.${lane}`);
+  }
+  /** The sign bit of every lane, lane 0 in bit 0; 32 bits wide. */
+  laneSigns(lane: Lane): Value {
+    if (this.isConst) return constant(foldLaneSigns(lane, this.bits, this.width), 32);
+    return node("laneSigns", 32, [this], lane);
+  }
+  lane(index: number, width: Lane): Value { return this.extract(index * width, width); }
+  lanes(width: Lane): Value[] {
     return Array.from({ length: this.width / width }, (_, index) => this.lane(index, width));
   }
 }
@@ -269,6 +318,79 @@ export const foldUnary = (op: UnaryOp, a: bigint, width: Width): bigint => {
   }
 };
 
+/** The name and the lane width in the attribute `op.lane` of a lanewise, laneShift or narrow node. */
+export const laneAttribute = <Name extends string>(attr: Attribute): { op: Name; lane: Lane } => {
+  const [op, lane] = (attr as string).split(".") as [Name, string];
+  return { op, lane: Number(lane) as Lane };
+};
+
+/** The byte numbers of a shuffle node. */
+export const shuffleBytes = (attr: Attribute): number[] => (attr as string).split(",").map(Number);
+
+const unpack = (lane: number, a: bigint, width: Width): bigint[] =>
+  Array.from({ length: width / lane }, (_, i) => BigInt.asUintN(lane, a >> BigInt(i * lane)));
+
+const pack = (lane: number, lanes: readonly bigint[]): bigint =>
+  lanes.reduce((all, value, i) => all | (BigInt.asUintN(lane, value) << BigInt(i * lane)), 0n);
+
+const clamp = (x: bigint, low: bigint, high: bigint): bigint => (x < low ? low : x > high ? high : x);
+const clampSigned = (x: bigint, lane: number): bigint =>
+  clamp(x, -(1n << BigInt(lane - 1)), (1n << BigInt(lane - 1)) - 1n);
+const clampUnsigned = (x: bigint, lane: number): bigint => clamp(x, 0n, (1n << BigInt(lane)) - 1n);
+
+/** The meaning of one lane operation on one pair of unsigned lanes; only its low `lane` bits count. */
+const foldLane = (op: LaneOp, lane: Lane, a: bigint, b: bigint): bigint => {
+  const s = (x: bigint): bigint => BigInt.asIntN(lane, x);
+  const half = (x: bigint, i: bigint): bigint => BigInt.asIntN(16, x >> (16n * i));
+  switch (op) {
+    case "add": return a + b;
+    case "sub": return a - b;
+    case "mul": return a * b;
+    case "mulHighUnsigned": return (a * b) >> BigInt(lane);
+    case "mulHighSigned": return (s(a) * s(b)) >> BigInt(lane);
+    case "addSaturateSigned": return clampSigned(s(a) + s(b), lane);
+    case "addSaturateUnsigned": return clampUnsigned(a + b, lane);
+    case "subSaturateSigned": return clampSigned(s(a) - s(b), lane);
+    case "subSaturateUnsigned": return clampUnsigned(a - b, lane);
+    case "minSigned": return s(a) < s(b) ? a : b;
+    case "minUnsigned": return a < b ? a : b;
+    case "maxSigned": return s(a) > s(b) ? a : b;
+    case "maxUnsigned": return a > b ? a : b;
+    case "averageUnsigned": return (a + b + 1n) >> 1n;
+    case "equal": return a === b ? -1n : 0n;
+    case "greaterSigned": return s(a) > s(b) ? -1n : 0n;
+    case "pairProductSum": return half(a, 0n) * half(b, 0n) + half(a, 1n) * half(b, 1n);
+  }
+};
+
+/** The meaning of the vector operations on unsigned bit patterns: the evaluator and the constant folder are their readers. */
+export const foldLanewise = (op: LaneOp, lane: Lane, a: bigint, b: bigint, width: Width): bigint => {
+  const second = unpack(lane, b, width);
+  return pack(lane, unpack(lane, a, width).map((x, i) => foldLane(op, lane, x, second[i]!)));
+};
+
+export const foldLaneShift = (op: LaneShift, lane: Lane, a: bigint, count: bigint, width: Width): bigint =>
+  pack(lane, unpack(lane, a, width).map((x) => foldBinary(op, x, count, lane)));
+
+export const foldShuffle = (bytes: readonly number[], a: bigint, b: bigint, width: Width): bigint => {
+  const both = [...unpack(8, a, width), ...unpack(8, b, width)];
+  return pack(8, bytes.map((n) => both[n]!));
+};
+
+export const foldSwizzle = (a: bigint, control: bigint, width: Width): bigint => {
+  const bytes = unpack(8, a, width);
+  return pack(8, unpack(8, control, width).map((n) => bytes[Number(n)] ?? 0n));
+};
+
+export const foldNarrow = (to: "signed" | "unsigned", lane: Lane, a: bigint, b: bigint, width: Width): bigint => {
+  const clampTo = to === "signed" ? clampSigned : clampUnsigned;
+  const both = [...unpack(lane, a, width), ...unpack(lane, b, width)];
+  return pack(lane / 2, both.map((x) => clampTo(BigInt.asIntN(lane, x), lane / 2)));
+};
+
+export const foldLaneSigns = (lane: Lane, a: bigint, width: Width): bigint =>
+  pack(1, unpack(lane, a, width).map((x) => x >> BigInt(lane - 1)));
+
 /** condition ? whenTrue : whenFalse */
 export const select = (condition: Value, whenTrue: Value, whenFalse: Value): Value => {
   if (condition.width !== 1) throw new Error("a condition is one bit");
@@ -287,8 +409,17 @@ export const concat = (high: Value, low: Value): Value => {
 };
 
 /** A vector from its lanes, lowest first. */
-export const vector = (lanes: readonly Value[]): Value =>
-  node("vector", (lanes[0]!.width * lanes.length) as Width, lanes);
+export const vector = (lanes: readonly Value[]): Value => {
+  const lane = lanes[0]!.width;
+  const width = (lane * lanes.length) as Width;
+  if (lanes.some((value) => value.width !== lane)) throw new Error("the lanes of a vector have one width");
+  if (lanes.every((value) => value.isConst)) return constant(pack(lane, lanes.map((value) => value.bits)), width);
+  return node("vector", width, lanes);
+};
+
+/** A vector whose lanes all hold one value. */
+export const splat = (value: Value, width: 64 | 128 = 128): Value =>
+  vector(Array.from({ length: width / value.width }, () => value));
 
 /**
  * A pure function too large for the operations above (an AES round, an exact floating-point addition). `name` is a key

@@ -40,8 +40,8 @@ export interface RowOptions {
   readonly privileged?: true;
   /** Repeats under F3/F2: "rep" (count only) or "repz" (count and ZF). */
   readonly repeat?: "rep" | "repz";
-  /** Uses the register file that CR0.TS/EM and CR4.OSFXSR guard: which rules apply. */
-  readonly unit?: "x87" | "mmx" | "sse" | "fwait";
+  /** Uses the register file that CR0.TS/EM and CR4.OSFXSR guard: which rules apply ("sse+mmx": both, as CVTPI2PS and MOVQ2DQ). */
+  readonly unit?: "x87" | "mmx" | "sse" | "sse+mmx" | "fwait";
   /** SSE memory operand of 16 bytes must be aligned (#GP); rows of MOVUPS-like instructions set false. Default true for 128-bit W/M operands of unit "sse". */
   readonly aligned?: false;
   /** Not valid in real and virtual-8086 mode (#UD): LAR, SLDT, ... */
