@@ -1,0 +1,648 @@
+import type { RegisterBlock } from "../bus/address-range.ts";
+import type { Clock } from "../bus/clock.ts";
+import type { InterruptLine } from "../bus/interrupt-line.ts";
+import { type ApicAgent, type ApicBus, DELIVERY_MODE, type InterruptMessage } from "./apic-bus.ts";
+import { ApicTimer, type ApicTimerState } from "./apic-timer.ts";
+import {
+  APIC_BASE,
+  APIC_DEFAULT_PAGE,
+  APIC_VERSION,
+  type ApicRegister,
+  apicRegisters,
+  ESR,
+  ICR,
+  LVT,
+  LVT_NAMES,
+  type LvtName,
+  SHORTHAND,
+  SVR,
+  TIMER_MODE,
+} from "./local-apic-registers.ts";
+import { clear, has, highest, set } from "./vector-set.ts";
+
+/** The local APIC's wires to its own processor. */
+export interface ProcessorPins {
+  /** INTR: an interrupt waits for `acknowledge` (or no longer does). Called when that changes. */
+  interruptRequest(pending: boolean): void;
+  /** An edge on NMI. */
+  nmi(): void;
+  /** An INIT has arrived. The processor calls `initialize` on this local APIC when it takes it. */
+  init(): void;
+  /** A start-up IPI has arrived; only a processor that waits for one heeds it. */
+  startup(vector: number): void;
+  smi(): void;
+  /** Where this processor's xAPIC page is now; undefined while there is none (disabled, or x2APIC mode). */
+  apicPage(address: number | undefined): void;
+}
+
+export interface LocalApicOptions {
+  /** The initial APIC ID: the whole 32-bit x2APIC ID; its low 8 bits are the xAPIC ID. */
+  readonly id: number;
+  readonly bootstrap: boolean;
+  readonly clock: Clock;
+  readonly bus: ApicBus;
+  readonly pins: ProcessorPins;
+  /** The INTA cycle to the external (8259) controller, for ExtINT; returns its vector. */
+  readonly externalVector: () => number;
+  /** The processor's time-stamp counter now. */
+  readonly tsc: () => bigint;
+  /** Nanoseconds until the time-stamp counter reaches a value; 0 when it has, Infinity for never. */
+  readonly nsUntilTsc: (tsc: bigint) => number;
+  /** The timer's clock before division. Default: 1 GHz. */
+  readonly busHz?: number;
+  /** MAXPHYADDR, for reserved bits of IA32_APIC_BASE. Default: 40. */
+  readonly physicalAddressBits?: number;
+  /** Whether CPUID offers x2APIC mode. Default: true. */
+  readonly x2apic?: boolean;
+  /** Whether CPUID offers the TSC-deadline mode. Default: true. */
+  readonly tscDeadline?: boolean;
+}
+
+export interface LocalApicState {
+  /** IA32_APIC_BASE; below 2^52. */
+  apicBase: number;
+  TPR: number;
+  LDR: number;
+  DFR: number;
+  SVR: number;
+  ESR: number;
+  /** Errors found since the last write to ESR. */
+  errors: number;
+  ICR: number;
+  ICR_HIGH: number;
+  lvt: Record<LvtName, number>;
+  /** 256 bits each, 32 to a word. */
+  IRR: number[];
+  ISR: number[];
+  TMR: number[];
+  timer: ApicTimerState;
+  /** Levels on the LINT pins. */
+  LINT0: boolean;
+  LINT1: boolean;
+  /** An ExtINT message waits for its INTA cycle. */
+  extInt: boolean;
+}
+
+type Mode = "disabled" | "xAPIC" | "x2APIC";
+
+const IA32_APIC_BASE = 0x1b;
+const IA32_TSC_DEADLINE = 0x6e0;
+const X2APIC_FIRST = 0x800;
+const X2APIC_LAST = 0x83f;
+
+/** SDM Vol. 3, "x2APIC State Transitions": what IA32_APIC_BASE may change to; all else raises #GP. */
+const LEGAL_TRANSITIONS: Record<Mode, readonly Mode[]> = {
+  disabled: ["disabled", "xAPIC"],
+  xAPIC: ["disabled", "xAPIC", "x2APIC"],
+  x2APIC: ["disabled", "x2APIC"],
+};
+
+/**
+ * The local APIC of one logical processor, in xAPIC and x2APIC mode (SDM Vol. 3, "Advanced Programmable Interrupt
+ * Controller (APIC)"). As a register block it is the 4 KiB xAPIC page. Pin polarity bits are kept but mean nothing:
+ * "asserted" on a LINT pin is asserted.
+ */
+export class LocalApic implements ApicAgent, RegisterBlock {
+  readonly #options: LocalApicOptions;
+  readonly #timer: ApicTimer;
+  #registers: Omit<LocalApicState, "timer">;
+  /** What INTR was last driven to. */
+  #intrCache = false;
+  #pageCache: number | undefined;
+
+  readonly lint0: InterruptLine = { set: (asserted) => this.#setLint("LINT0", asserted) };
+  readonly lint1: InterruptLine = { set: (asserted) => this.#setLint("LINT1", asserted) };
+
+  constructor(options: LocalApicOptions) {
+    this.#options = options;
+    this.#registers = powerOn(options.bootstrap);
+    this.#timer = new ApicTimer({
+      clock: options.clock,
+      busHz: options.busHz ?? 1_000_000_000,
+      tsc: options.tsc,
+      nsUntilTsc: options.nsUntilTsc,
+      lvt: () => this.#registers.lvt.LVT_TIMER,
+      expired: () => this.#deliverLocal("LVT_TIMER"),
+    });
+    options.bus.attach(this);
+    this.#drivePage(true);
+  }
+
+  get state(): LocalApicState {
+    return { ...this.#registers, timer: this.#timer.state };
+  }
+
+  set state({ timer, ...registers }: LocalApicState) {
+    this.#registers = registers;
+    this.#timer.state = timer;
+    this.refresh();
+  }
+
+  /** Re-derive the timer and all outputs; the processor also calls it when its time-stamp counter was written. */
+  refresh(): void {
+    this.#timer.refresh();
+    this.#drivePage(true);
+    this.#driveIntr(true);
+  }
+
+  /** Power-up or RESET. Levels on the pins stay. */
+  reset(): void {
+    const { LINT0, LINT1 } = this.#registers;
+    this.#registers = { ...powerOn(this.#options.bootstrap), LINT0, LINT1 };
+    this.#timer.reset();
+    this.refresh();
+  }
+
+  /** INIT: registers as after power-up, but IA32_APIC_BASE (mode and place) and the APIC ID stay. */
+  initialize(): void {
+    this.#resetRegisters();
+    this.#driveIntr();
+  }
+
+  /**
+   * What firmware does for a kernel that still uses the 8259: software-enable, LINT0 = ExtINT, LINT1 = NMI
+   * (MultiProcessor Specification 1.4, "Virtual Wire Mode").
+   */
+  virtualWire(): void {
+    const s = this.#registers;
+    s.SVR = SVR.ENABLE | SVR.VECTOR;
+    s.lvt.LVT_LINT0 = DELIVERY_MODE.EXTINT << LVT.DELIVERY_MODE_SHIFT;
+    s.lvt.LVT_LINT1 = DELIVERY_MODE.NMI << LVT.DELIVERY_MODE_SHIFT;
+    this.#driveIntr();
+  }
+
+  // --- the processor's side
+
+  get mode(): Mode {
+    return modeOf(this.#registers.apicBase) as Mode;
+  }
+
+  /** The xAPIC page's address, when there is one. */
+  get page(): number | undefined {
+    const { apicBase } = this.#registers;
+    return this.mode === "xAPIC" ? apicBase - (apicBase % 4096) : undefined;
+  }
+
+  /** CR8 = TPR bits 7:4 (SDM Vol. 3, "Interaction of Task Priorities between CR8 and APIC"). */
+  get taskPriorityClass(): number {
+    return this.#registers.TPR >>> 4;
+  }
+
+  set taskPriorityClass(value: number) {
+    this.#registers.TPR = (value & 0xf) << 4;
+    this.#driveIntr();
+  }
+
+  /** The processor priority register. */
+  get PPR(): number {
+    const { TPR } = this.#registers;
+    const inService = highest(this.#registers.ISR);
+    return TPR >>> 4 >= inService >>> 4 ? TPR : inService & 0xf0;
+  }
+
+  /** The highest vector whose priority class is above the processor's; none while software-disabled. */
+  pendingVector(): number | undefined {
+    if (!this.acceptsVectors) return undefined;
+    const vector = highest(this.#registers.IRR);
+    return vector >>> 4 > this.PPR >>> 4 ? vector : undefined;
+  }
+
+  /** An interrupt of the external (8259) controller waits: through LINT0, or by an ExtINT message. */
+  externalPending(): boolean {
+    const s = this.#registers;
+    if (this.mode === "disabled") return s.LINT0;
+    const { LVT_LINT0 } = s.lvt;
+    const passes = (LVT_LINT0 & LVT.MASKED) === 0 && deliveryModeOf(LVT_LINT0) === DELIVERY_MODE.EXTINT;
+    return s.extInt || (s.LINT0 && passes);
+  }
+
+  /** INTR: whether `acknowledge` would find something. */
+  hasInterrupt(): boolean {
+    return this.externalPending() || this.pendingVector() !== undefined;
+  }
+
+  /** The processor takes the interrupt: its vector. ExtINT comes first; a request that has vanished gives the spurious vector. */
+  acknowledge(): number {
+    const s = this.#registers;
+    if (this.externalPending()) {
+      s.extInt = false;
+      const vector = this.#options.externalVector();
+      this.#driveIntr();
+      return vector;
+    }
+    const vector = this.pendingVector();
+    if (vector === undefined) return s.SVR & SVR.VECTOR;
+    clear(s.IRR, vector);
+    set(s.ISR, vector);
+    this.#driveIntr();
+    return vector;
+  }
+
+  /** A local source asks for its LVT interrupt. */
+  raise(source: "CMCI" | "THERMAL" | "PERFMON"): void {
+    this.#deliverLocal(`LVT_${source}`);
+  }
+
+  // --- the xAPIC page
+
+  read(offset: number, size: 1 | 2 | 4): number {
+    if (this.mode !== "xAPIC") return size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
+    const register = apicRegisters.get(offset & 0xff0);
+    if (register === undefined || register.xapic === "") {
+      this.#error(ESR.ILLEGAL_REGISTER);
+      return 0;
+    }
+    if (register.xapic === "W" || (offset & 15) + size > 4) return 0;
+    const value = this.#readRegister(register) >>> (8 * (offset & 3));
+    return size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
+  }
+
+  /** Only aligned 4-byte writes count (SDM: others are model-specific). */
+  write(offset: number, value: number, size: 1 | 2 | 4): void {
+    if (this.mode !== "xAPIC" || size !== 4 || (offset & 15) !== 0) return;
+    const register = apicRegisters.get(offset);
+    if (register === undefined || register.xapic === "") this.#error(ESR.ILLEGAL_REGISTER);
+    else if (register.xapic !== "R") this.#writeRegister(register, (value & register.writable) >>> 0);
+  }
+
+  // --- MSRs
+
+  /** IA32_APIC_BASE, IA32_TSC_DEADLINE and the x2APIC MSRs 0x800-0x83F; undefined means #GP. */
+  readMsr(index: number): bigint | undefined {
+    if (index === IA32_APIC_BASE) return BigInt(this.#registers.apicBase);
+    if (index === IA32_TSC_DEADLINE)
+      return this.#options.tscDeadline === false ? undefined : this.#timer.state.tscDeadline;
+    const register = this.#x2apicRegister(index);
+    if (register === undefined || !register.x2apic.includes("R")) return undefined;
+    const value = BigInt(this.#readRegister(register));
+    return register.name === "ICR" ? (BigInt(this.#registers.ICR_HIGH) << 32n) | value : value;
+  }
+
+  /** The same for WRMSR; false means #GP, and nothing has changed. */
+  writeMsr(index: number, value: bigint): boolean {
+    if (index === IA32_APIC_BASE) return this.#writeApicBase(value);
+    if (index === IA32_TSC_DEADLINE) {
+      if (this.#options.tscDeadline === false) return false;
+      this.#timer.writeTscDeadline(value);
+      return true;
+    }
+    const register = this.#x2apicRegister(index);
+    if (register === undefined || !register.x2apic.includes("W")) return false;
+    const low = Number(value & 0xffff_ffffn);
+    const high = Number(value >> 32n);
+    if ((low & ~(register.writable | register.status)) !== 0) return false;
+    if (register.name === "ICR") this.#registers.ICR_HIGH = high;
+    else if (high !== 0) return false;
+    this.#writeRegister(register, (low & register.writable) >>> 0);
+    return true;
+  }
+
+  #x2apicRegister(index: number): ApicRegister | undefined {
+    if (this.mode !== "x2APIC" || index < X2APIC_FIRST || index > X2APIC_LAST) return undefined;
+    return apicRegisters.get((index - X2APIC_FIRST) << 4);
+  }
+
+  #writeApicBase(value: bigint): boolean {
+    const { physicalAddressBits = 40, x2apic = true } = this.#options;
+    const flags = APIC_BASE.BSP | APIC_BASE.EN | (x2apic ? APIC_BASE.EXTD : 0);
+    const page = (1n << BigInt(physicalAddressBits)) - 4096n;
+    if ((value & ~(page | BigInt(flags))) !== 0n) return false;
+    const before = this.mode;
+    const after = modeOf(Number(value));
+    if (after === "invalid" || !LEGAL_TRANSITIONS[before].includes(after)) return false;
+    this.#registers.apicBase = Number(value);
+    if (after === "disabled" && before !== "disabled") this.#resetRegisters();
+    if (after === "x2APIC" && before !== "x2APIC") this.#registers.ICR_HIGH = 0;
+    this.#drivePage();
+    this.#driveIntr();
+    return true;
+  }
+
+  #resetRegisters(): void {
+    const { apicBase, LINT0, LINT1 } = this.#registers;
+    this.#registers = { ...powerOn(false), apicBase, LINT0, LINT1 };
+    this.#timer.reset();
+  }
+
+  // --- registers, the same for both modes
+
+  #readRegister({ name, offset }: ApicRegister): number {
+    const s = this.#registers;
+    if (offset >= 0x100 && offset < 0x280) {
+      const word = (offset >>> 4) & 7;
+      return (offset < 0x180 ? s.ISR : offset < 0x200 ? s.TMR : s.IRR)[word]!;
+    }
+    switch (name) {
+      case "ID":
+        return this.mode === "x2APIC" ? this.#options.id : ((this.#options.id & 0xff) << 24) >>> 0;
+      case "VERSION":
+        return APIC_VERSION;
+      case "APR":
+        return this.arbitrationPriority;
+      case "PPR":
+        return this.PPR;
+      case "LDR":
+        return this.#LDR;
+      case "INITIAL_COUNT":
+        return this.#timer.state.initialCount;
+      case "CURRENT_COUNT":
+        return this.#timer.currentCount;
+      case "DCR":
+        return this.#timer.state.DCR;
+      case "RRD": // remote reads ended with the P6 family
+        return 0;
+      case "DFR":
+        return (s.DFR | 0x0fff_ffff) >>> 0;
+      case "TPR":
+      case "SVR":
+      case "ESR":
+      case "ICR":
+      case "ICR_HIGH":
+        return s[name];
+      default:
+        return s.lvt[name as LvtName];
+    }
+  }
+
+  /** `value` has only writable bits. */
+  #writeRegister({ name }: ApicRegister, value: number): void {
+    const s = this.#registers;
+    switch (name) {
+      case "EOI":
+        this.#endOfInterrupt();
+        return;
+      case "ESR":
+        s.ESR = s.errors;
+        s.errors = 0;
+        return;
+      case "SVR":
+        s.SVR = value;
+        if (!this.acceptsVectors) for (const entry of LVT_NAMES) this.#writeLvt(entry, s.lvt[entry]);
+        break;
+      case "ICR":
+        s.ICR = value;
+        if (this.mode === "x2APIC") this.#sendIpi(value, s.ICR_HIGH, 32);
+        else this.#sendIpi(value, s.ICR_HIGH >>> 24, 8);
+        return;
+      case "SELF_IPI":
+        this.#sendIpi((SHORTHAND.SELF << ICR.SHORTHAND_SHIFT) | value, 0, 32);
+        return;
+      case "INITIAL_COUNT":
+        this.#timer.writeInitialCount(value);
+        return;
+      case "DCR":
+        this.#timer.writeDCR(value);
+        return;
+      case "TPR":
+      case "LDR":
+      case "DFR":
+      case "ICR_HIGH":
+        s[name] = value;
+        break;
+      default:
+        this.#writeLvt(name as LvtName, value);
+    }
+    this.#driveIntr();
+  }
+
+  #writeLvt(name: LvtName, value: number): void {
+    const s = this.#registers;
+    const before = s.lvt[name];
+    // While software-disabled, every mask bit is set and stays set.
+    let entry = this.acceptsVectors ? value : value | LVT.MASKED;
+    if (name === "LVT_TIMER") {
+      if (this.#options.tscDeadline === false) entry &= ~(2 << LVT.TIMER_MODE_SHIFT);
+      if (((entry >> LVT.TIMER_MODE_SHIFT) & 3) === 3)
+        entry &= ~(TIMER_MODE.PERIODIC << LVT.TIMER_MODE_SHIFT);
+    }
+    s.lvt[name] = (entry & LVT.LEVEL) !== 0 ? entry | (before & LVT.REMOTE_IRR) : entry & ~LVT.REMOTE_IRR;
+    if (name === "LVT_TIMER") this.#timer.lvtChanged(before);
+    if (name === "LVT_LINT0") this.#serviceLint0Level();
+  }
+
+  // --- addressing and arbitration
+
+  get #LDR(): number {
+    const { id } = this.#options;
+    return this.mode === "x2APIC" ? (((id >>> 4) << 16) | (1 << (id & 15))) >>> 0 : this.#registers.LDR;
+  }
+
+  /** SDM Vol. 3, "Determining IPI Destination". */
+  isDestinationOf({ destination, destinationBits, logical }: InterruptMessage): boolean {
+    const { mode } = this;
+    if (mode === "disabled") return false;
+    if (destination === (destinationBits === 8 ? 0xff : 0xffff_ffff)) return true;
+    const { id } = this.#options;
+    if (!logical) return destination === (mode === "x2APIC" ? id : id & 0xff);
+    const LDR = this.#LDR;
+    if (mode === "x2APIC") return destination >>> 16 === LDR >>> 16 && (destination & LDR & 0xffff) !== 0;
+    const own = LDR >>> 24;
+    const flat = this.#registers.DFR >>> 28 === 0xf;
+    if (flat) return (destination & own & 0xff) !== 0;
+    const cluster = (destination >>> 4) & 0xf;
+    return (cluster === 0xf || cluster === own >>> 4) && (destination & own & 0xf) !== 0;
+  }
+
+  get acceptsVectors(): boolean {
+    return this.mode !== "disabled" && (this.#registers.SVR & SVR.ENABLE) !== 0;
+  }
+
+  /** SDM Vol. 3, "Arbitration Priority Register". */
+  get arbitrationPriority(): number {
+    const { TPR, IRR, ISR } = this.#registers;
+    const [task, requested, inService] = [TPR >>> 4, highest(IRR) >>> 4, highest(ISR) >>> 4];
+    if (task >= requested && task > inService) return TPR;
+    return Math.max(task & inService, requested) << 4;
+  }
+
+  #sendIpi(low: number, destination: number, destinationBits: 8 | 32): void {
+    const deliveryMode = deliveryModeOf(low);
+    const vector = low & 0xff;
+    if (deliveryMode === 3 || deliveryMode === DELIVERY_MODE.EXTINT) return; // reserved in the ICR
+    const usesVector = deliveryMode === DELIVERY_MODE.FIXED || deliveryMode === DELIVERY_MODE.LOWEST_PRIORITY;
+    if (usesVector && vector < 16) {
+      this.#error(ESR.SEND_ILLEGAL_VECTOR);
+      return;
+    }
+    // INIT level de-assert is a leftover of the APIC bus: it does nothing since the Pentium 4.
+    if (deliveryMode === DELIVERY_MODE.INIT && (low & (ICR.LEVEL | ICR.ASSERT)) === ICR.LEVEL) return;
+    const message: InterruptMessage = {
+      destination,
+      destinationBits,
+      logical: (low & ICR.LOGICAL) !== 0,
+      deliveryMode,
+      vector,
+      levelTriggered: false, // the trigger mode is for INIT level de-assert alone
+    };
+    const { bus } = this.#options;
+    const shorthand = (low >>> ICR.SHORTHAND_SHIFT) & 3;
+    if (shorthand === SHORTHAND.NONE) bus.deliver(message);
+    else if (shorthand === SHORTHAND.SELF) this.accept(message);
+    else bus.broadcast(message, shorthand === SHORTHAND.OTHERS ? this : undefined);
+  }
+
+  // --- accepting interrupts
+
+  accept({ deliveryMode, vector, levelTriggered }: InterruptMessage): boolean {
+    const { pins } = this.#options;
+    switch (deliveryMode) {
+      case DELIVERY_MODE.FIXED:
+      case DELIVERY_MODE.LOWEST_PRIORITY:
+        return this.#acceptVector(vector, levelTriggered);
+      case DELIVERY_MODE.SMI:
+        pins.smi();
+        return true;
+      case DELIVERY_MODE.NMI:
+        pins.nmi();
+        return true;
+      case DELIVERY_MODE.INIT:
+        pins.init();
+        return true;
+      case DELIVERY_MODE.STARTUP:
+        pins.startup(vector);
+        return true;
+      case DELIVERY_MODE.EXTINT:
+        this.#registers.extInt = true;
+        this.#driveIntr();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #acceptVector(vector: number, levelTriggered: boolean): boolean {
+    if (!this.acceptsVectors) return false;
+    if (vector < 16) {
+      this.#error(ESR.RECEIVED_ILLEGAL_VECTOR);
+      return true;
+    }
+    const { IRR, TMR } = this.#registers;
+    set(IRR, vector);
+    (levelTriggered ? set : clear)(TMR, vector);
+    this.#driveIntr();
+    return true;
+  }
+
+  #endOfInterrupt(): void {
+    const s = this.#registers;
+    const vector = highest(s.ISR);
+    if (vector === 0) return;
+    clear(s.ISR, vector);
+    if (has(s.TMR, vector)) {
+      const { LVT_LINT0 } = s.lvt;
+      if ((LVT_LINT0 & LVT.REMOTE_IRR) !== 0 && (LVT_LINT0 & LVT.VECTOR) === vector) {
+        s.lvt.LVT_LINT0 &= ~LVT.REMOTE_IRR;
+        this.#serviceLint0Level();
+      }
+      if ((s.SVR & SVR.SUPPRESS_EOI_BROADCAST) === 0) this.#options.bus.endOfInterrupt(vector);
+    }
+    this.#driveIntr();
+  }
+
+  // --- local sources
+
+  #setLint(pin: "LINT0" | "LINT1", asserted: boolean): void {
+    const s = this.#registers;
+    const rising = asserted && !s[pin];
+    s[pin] = asserted;
+    if (this.mode === "disabled") {
+      // The pins are INTR and NMI, as on a processor without a local APIC.
+      if (pin === "LINT1" && rising) this.#options.pins.nmi();
+    } else if (pin === "LINT0" && this.#lint0IsLevel()) this.#serviceLint0Level();
+    else if (rising && deliveryModeOf(s.lvt[`LVT_${pin}`]) !== DELIVERY_MODE.EXTINT)
+      this.#deliverLocal(`LVT_${pin}`);
+    this.#driveIntr();
+  }
+
+  #lint0IsLevel(): boolean {
+    const { LVT_LINT0 } = this.#registers.lvt;
+    return (LVT_LINT0 & LVT.LEVEL) !== 0 && deliveryModeOf(LVT_LINT0) === DELIVERY_MODE.FIXED;
+  }
+
+  /** A level-triggered fixed interrupt on LINT0: once per EOI, for as long as the pin is asserted. */
+  #serviceLint0Level(): void {
+    const s = this.#registers;
+    const entry = s.lvt.LVT_LINT0;
+    if (!this.#lint0IsLevel() || !s.LINT0 || (entry & (LVT.MASKED | LVT.REMOTE_IRR)) !== 0) return;
+    s.lvt.LVT_LINT0 |= LVT.REMOTE_IRR;
+    this.#acceptVector(entry & LVT.VECTOR, true);
+  }
+
+  #deliverLocal(name: LvtName): void {
+    const { lvt } = this.#registers;
+    const entry = lvt[name];
+    if ((entry & LVT.MASKED) !== 0) return;
+    // Delivering a performance-monitoring interrupt masks its entry.
+    if (name === "LVT_PERFMON") lvt.LVT_PERFMON |= LVT.MASKED;
+    const deliveryMode = deliveryModeOf(entry);
+    if (!LOCAL_DELIVERY_MODES.includes(deliveryMode)) return;
+    this.accept({
+      deliveryMode,
+      vector: entry & LVT.VECTOR,
+      levelTriggered: false,
+      destination: this.#options.id,
+      destinationBits: 32,
+      logical: false,
+    });
+  }
+
+  /** The error interrupt is armed again by a write to ESR. */
+  #error(bit: number): void {
+    const s = this.#registers;
+    const armed = s.errors === 0;
+    s.errors |= bit;
+    if (armed) this.#deliverLocal("LVT_ERROR");
+  }
+
+  // --- outputs
+
+  #driveIntr(force = false): void {
+    const pending = this.hasInterrupt();
+    if (pending === this.#intrCache && !force) return;
+    this.#intrCache = pending;
+    this.#options.pins.interruptRequest(pending);
+  }
+
+  #drivePage(force = false): void {
+    const { page } = this;
+    if (page === this.#pageCache && !force) return;
+    this.#pageCache = page;
+    this.#options.pins.apicPage(page);
+  }
+}
+
+/** What an LVT entry may ask for itself; ExtINT is a level of LINT0, never a message. */
+const LOCAL_DELIVERY_MODES: readonly number[] = [
+  DELIVERY_MODE.FIXED,
+  DELIVERY_MODE.SMI,
+  DELIVERY_MODE.NMI,
+  DELIVERY_MODE.INIT,
+];
+
+const deliveryModeOf = (register: number): number => (register >>> LVT.DELIVERY_MODE_SHIFT) & 7;
+
+const modeOf = (apicBase: number): Mode | "invalid" => {
+  const flags = apicBase % 4096;
+  if ((flags & APIC_BASE.EN) === 0) return (flags & APIC_BASE.EXTD) === 0 ? "disabled" : "invalid";
+  return (flags & APIC_BASE.EXTD) === 0 ? "xAPIC" : "x2APIC";
+};
+
+/** SDM Vol. 3, "Local APIC State After Power-Up or Reset": all zero but the mask bits, SVR and DFR. */
+const powerOn = (bootstrap: boolean): Omit<LocalApicState, "timer"> => ({
+  apicBase: APIC_DEFAULT_PAGE + APIC_BASE.EN + (bootstrap ? APIC_BASE.BSP : 0),
+  TPR: 0,
+  LDR: 0,
+  DFR: 0xffff_ffff,
+  SVR: SVR.VECTOR,
+  ESR: 0,
+  errors: 0,
+  ICR: 0,
+  ICR_HIGH: 0,
+  lvt: Object.fromEntries(LVT_NAMES.map((name) => [name, LVT.MASKED])) as Record<LvtName, number>,
+  IRR: new Array<number>(8).fill(0),
+  ISR: new Array<number>(8).fill(0),
+  TMR: new Array<number>(8).fill(0),
+  LINT0: false,
+  LINT1: false,
+  extInt: false,
+});
