@@ -17,6 +17,11 @@ export const statusFlags: readonly StatusFlag[] = ["CF", "PF", "AF", "ZF", "SF",
 /** New values of flags; a flag that is absent keeps its value. */
 export type Flags = Partial<Record<FlagName, Value>>;
 
+export interface Commit {
+  readonly name: string;
+  readonly value: Value;
+}
+
 /**
  * What one instruction does, in the order the frame carries it out: loads and faults in their order, then stores, then
  * (when nothing faulted) register writes, flags, and the jump. Every value is a function of the state *before* the instruction.
@@ -24,8 +29,11 @@ export type Flags = Partial<Record<FlagName, Value>>;
 export type Effect =
   /** A data read at segment:address; its result is the leaf `load` number `index`. `forWrite`: probed for write first, as `rw` operands are. */
   | { readonly kind: "load"; readonly index: number; readonly segment: SegmentSource; readonly address: Value; readonly width: Width; readonly forWrite: boolean }
-  /** Raise exception `vector` when the condition holds; without `errorCode` the exception pushes none. */
-  | { readonly kind: "fault"; readonly when: Value; readonly vector: number; readonly errorCode: Value | undefined }
+  /**
+   * Raise exception `vector` when the condition holds; without `errorCode` the exception pushes none. `commit` is the one
+   * state field that changes although the instruction faults: MXCSR, whose flags tell the handler why (#XM).
+   */
+  | { readonly kind: "fault"; readonly when: Value; readonly vector: number; readonly errorCode: Value | undefined; readonly commit?: Commit }
   | { readonly kind: "store"; readonly segment: SegmentSource; readonly address: Value; readonly value: Value }
   /** Write an operand of the instruction: register or memory, as encoded. */
   | { readonly kind: "writeOperand"; readonly index: number; readonly value: Value }

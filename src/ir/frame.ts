@@ -1,4 +1,4 @@
-import type { Effect, Flags, FlagName, SegmentSource } from "./effects.ts";
+import type { Commit, Effect, Flags, FlagName, SegmentSource } from "./effects.ts";
 import { constant, leaf, TRUE, Value, type Width } from "./value.ts";
 
 /** What is fixed when an instruction is decoded, and may change its meaning. */
@@ -109,11 +109,11 @@ export class Frame {
     this.effects.push({ kind: "flags", flags, when });
   }
 
-  /** Raise `vector` when the condition holds; a faulting instruction changes nothing. */
-  fault(vector: number, when: Value, errorCode?: Value | number): void {
+  /** Raise `vector` when the condition holds; a faulting instruction changes nothing but the field of `commit`. */
+  fault(vector: number, when: Value, errorCode?: Value | number, commit?: Commit): void {
     if (when.isConst && when.bits === 0n) return;
     const code = typeof errorCode === "number" ? constant(errorCode, 32) : errorCode;
-    this.effects.push({ kind: "fault", when, vector, errorCode: code });
+    this.effects.push({ kind: "fault", when, vector, errorCode: code, ...(commit && { commit }) });
   }
 
   jump(target: Value, when?: Value): void {
