@@ -1,0 +1,131 @@
+import { type Core, Fault, type PhysicalBus } from "./core.ts";
+import { breakpointsEnabled, noteDataAccess } from "./debug-registers.ts";
+import { cpl, is64Bit } from "./mode.ts";
+import { Access, walkLinear } from "./page-walk.ts";
+
+/**
+ * Memory by linear address for procedures. Every access translates all of its pages before it reads or writes any of
+ * them, so a fault leaves nothing half done. Values are unsigned. Data breakpoints become pending debug exceptions.
+ */
+
+/** Access of an ordinary (explicit) data read at the current privilege level. */
+export const dataRead = (core: Core): number => (cpl(core.state) === 3 ? Access.USER : 0);
+export const dataWrite = (core: Core): number => dataRead(core) | Access.WRITE;
+
+/** Guest-physical addresses of the access in progress: of its first byte, and of the first byte on a second page. */
+let firstAddress = 0;
+let secondAddress = 0;
+/** Bytes on the first page. */
+let firstLength = 0;
+
+const translate = (core: Core, address: bigint, size: number, access: number): Fault | undefined => {
+  const inPage = Number(address & 0xfffn);
+  const first = walkLinear(core, address, access);
+  if (first instanceof Fault) return first;
+  firstAddress = first.address;
+  firstLength = size;
+  if (inPage + size > 4096) {
+    firstLength = 4096 - inPage;
+    let next = address + BigInt(firstLength);
+    // A linear address wraps at 4 GiB outside 64-bit mode.
+    next = next >> 32n && address >> 32n === 0n && !is64Bit(core.state) ? 0n : BigInt.asUintN(64, next);
+    const second = walkLinear(core, next, access);
+    if (second instanceof Fault) return second;
+    secondAddress = second.address;
+  }
+  if (breakpointsEnabled(core.state))
+    noteDataAccess(core.state, address, size, (access & Access.WRITE) !== 0);
+  return undefined;
+};
+
+const physicalByte = (index: number): number =>
+  index < firstLength ? firstAddress + index : secondAddress + index - firstLength;
+
+const readPhysical = (bus: PhysicalBus, address: number, size: number): bigint => {
+  if (size <= 4) return BigInt(bus.read(address, size as 1 | 2 | 4) >>> 0);
+  let value = 0n;
+  for (let at = size - 4; at >= 0; at -= 4) value = (value << 32n) | BigInt(bus.read(address + at, 4) >>> 0);
+  return value;
+};
+
+/** Read 1, 2, 4, 8 or 16 bytes. */
+export const readLinear = (core: Core, address: bigint, size: number, access: number): bigint | Fault => {
+  const fault = translate(core, address, size, access);
+  if (fault) return fault;
+  if (firstLength === size) return readPhysical(core.physical, firstAddress, size);
+  let value = 0n;
+  for (let index = size - 1; index >= 0; index--)
+    value = (value << 8n) | BigInt(core.physical.read(physicalByte(index), 1));
+  return value;
+};
+
+/** Read 1, 2 or 4 bytes as a number. */
+export const readLinearNumber = (
+  core: Core,
+  address: bigint,
+  size: 1 | 2 | 4,
+  access: number,
+): number | Fault => {
+  const fault = translate(core, address, size, access);
+  if (fault) return fault;
+  if (firstLength === size) return core.physical.read(firstAddress, size) >>> 0;
+  let value = 0;
+  for (let index = size - 1; index >= 0; index--)
+    value = value * 256 + core.physical.read(physicalByte(index), 1);
+  return value;
+};
+
+/** Would a write of `size` bytes succeed? Sets accessed and dirty flags as the write would. */
+export const probeLinear = (core: Core, address: bigint, size: number, access: number): Fault | undefined =>
+  translate(core, address, size, access);
+
+/** Write 1, 2, 4, 8 or 16 bytes. `access` must include WRITE. */
+export const writeLinear = (
+  core: Core,
+  address: bigint,
+  value: bigint,
+  size: number,
+  access: number,
+): Fault | undefined => {
+  const fault = translate(core, address, size, access);
+  if (fault) return fault;
+  const bus = core.physical;
+  if (firstLength === size) {
+    if (size <= 4) bus.write(firstAddress, Number(BigInt.asUintN(8 * size, value)), size as 1 | 2 | 4);
+    else
+      for (let at = 0; at < size; at += 4)
+        bus.write(firstAddress + at, Number((value >> BigInt(8 * at)) & 0xffff_ffffn), 4);
+    return undefined;
+  }
+  for (let index = 0; index < size; index++)
+    bus.write(physicalByte(index), Number((value >> BigInt(8 * index)) & 0xffn), 1);
+  return undefined;
+};
+
+/** Read `bytes.length` bytes (at most a page) into `bytes`. */
+export const readLinearBytes = (
+  core: Core,
+  address: bigint,
+  bytes: Uint8Array,
+  access: number,
+): Fault | undefined => {
+  const fault = translate(core, address, bytes.length, access);
+  if (fault) return fault;
+  for (let index = 0; index < bytes.length; index++)
+    bytes[index] = core.physical.read(physicalByte(index), 1);
+  return undefined;
+};
+
+/** Write bytes (at most a page). */
+export const writeLinearBytes = (
+  core: Core,
+  address: bigint,
+  bytes: Uint8Array,
+  access: number,
+): Fault | undefined => {
+  const fault = translate(core, address, bytes.length, access);
+  if (fault) return fault;
+  for (let index = 0; index < bytes.length; index++)
+    core.physical.write(physicalByte(index), bytes[index]!, 1);
+  return undefined;
+};
