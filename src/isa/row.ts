@@ -16,7 +16,11 @@ export interface RowOptions {
   /** Mandatory prefix of the row. A row without it accepts any; "none" only without 66, F2, F3. */
   readonly prefix?: "none" | 0x66 | 0xf2 | 0xf3;
   /** Exact ModRM.mod class, beyond what the operand letters say. */
-  readonly mod?: "memory" | "register";
+  readonly mod?:
+    | "memory"
+    | "register"
+    /** The field is taken as 11b whatever it says: MOV to and from control and debug registers. */
+    | "ignored";
   /** Exact ModRM.rm (0F 01 C1 ...). */
   readonly rm?: number;
   /** Exact REX.B (0 without REX): 90 is NOP or XCHG R8, rAX. */
@@ -42,13 +46,16 @@ export interface RowOptions {
   readonly repeat?: "rep" | "repz";
   /** Uses the register file that CR0.TS/EM and CR4.OSFXSR guard: which rules apply ("sse+mmx": both, as CVTPI2PS and MOVQ2DQ). */
   readonly unit?: "x87" | "mmx" | "sse" | "sse+mmx" | "fwait";
-  /** SSE memory operand of 16 bytes must be aligned (#GP); rows of MOVUPS-like instructions set false. Default true for 128-bit W/M operands of unit "sse". */
-  readonly aligned?: false;
+  /** SSE memory operand of 16 bytes must be aligned (#GP); rows of MOVUPS-like instructions set false. Default true for 128-bit W/M operands of unit "sse"; true asks it of others (CMPXCHG16B). */
+  readonly aligned?: boolean;
   /** Not valid in real and virtual-8086 mode (#UD): LAR, SLDT, ... */
   readonly protectedOnly?: true;
   /** POP to memory: the effective address uses the stack pointer after the pop. */
   readonly popAddress?: true;
-  /** Text for the disassembler where it is not the mnemonic in lower case. */
+  /**
+   * Text for the disassembler where it is not the mnemonic in lower case. "a/b/c" has one name each for operand sizes
+   * 16, 32 and 64 (for JCXZ: address sizes).
+   */
   readonly syntax?: string;
 }
 
@@ -66,9 +73,20 @@ export interface MapBuilder {
   /** One opcode. */
   op(opcode: number, semantics: Semantics, operands: readonly Operand[], options?: RowOptions): Row;
   /** A group: the entry's place in the list is ModRM.reg; undefined is #UD. */
-  group(opcode: number, members: readonly (Semantics | undefined)[], operands: readonly Operand[], options?: RowOptions): Row[];
+  group(
+    opcode: number,
+    members: readonly (Semantics | undefined)[],
+    operands: readonly Operand[],
+    options?: RowOptions,
+  ): Row[];
   /** One member of a group: opcode /digit. */
-  member(opcode: number, digit: number, semantics: Semantics, operands: readonly Operand[], options?: RowOptions): Row;
+  member(
+    opcode: number,
+    digit: number,
+    semantics: Semantics,
+    operands: readonly Operand[],
+    options?: RowOptions,
+  ): Row;
   /** Eight opcodes whose low three bits are a register (`Z` operand): one row stands for all. */
   registers(opcode: number, semantics: Semantics, operands: readonly Operand[], options?: RowOptions): Row[];
 }
@@ -76,13 +94,20 @@ export interface MapBuilder {
 /** Rows of one opcode map. */
 export const mapBuilder = (map: OpcodeMap): MapBuilder => {
   const row = (
-    opcode: number, digit: number | undefined, semantics: Semantics, operands: readonly Operand[], options: RowOptions,
+    opcode: number,
+    digit: number | undefined,
+    semantics: Semantics,
+    operands: readonly Operand[],
+    options: RowOptions,
   ): Row => ({ map, opcode, digit, semantics, operands, ...options });
   return {
     op: (opcode, semantics, operands, options = {}) => row(opcode, undefined, semantics, operands, options),
     group: (opcode, members, operands, options = {}) =>
-      members.flatMap((semantics, digit) => (semantics ? [row(opcode, digit, semantics, operands, options)] : [])),
-    member: (opcode, digit, semantics, operands, options = {}) => row(opcode, digit, semantics, operands, options),
+      members.flatMap((semantics, digit) =>
+        semantics ? [row(opcode, digit, semantics, operands, options)] : [],
+      ),
+    member: (opcode, digit, semantics, operands, options = {}) =>
+      row(opcode, digit, semantics, operands, options),
     registers: (opcode, semantics, operands, options = {}) =>
       Array.from({ length: 8 }, (_, n) => row(opcode + n, undefined, semantics, operands, options)),
   };
