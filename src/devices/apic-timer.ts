@@ -52,7 +52,7 @@ export class ApicTimer {
   }
 
   /** Re-arm the clock from `state`, the LVT entry and the time-stamp counter. */
-  refresh(): void {
+  driveOutputs(): void {
     this.#schedule();
   }
 

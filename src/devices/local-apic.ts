@@ -135,12 +135,12 @@ export class LocalApic implements ApicAgent, RegisterBlock {
   set state({ timer, ...registers }: LocalApicState) {
     this.#registers = registers;
     this.#timer.state = timer;
-    this.refresh();
+    this.driveOutputs();
   }
 
   /** Re-derive the timer and all outputs; the processor also calls it when its time-stamp counter was written. */
-  refresh(): void {
-    this.#timer.refresh();
+  driveOutputs(): void {
+    this.#timer.driveOutputs();
     this.#drivePage(true);
     this.#driveIntr(true);
   }
@@ -150,7 +150,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     const { LINT0, LINT1 } = this.#registers;
     this.#registers = { ...powerOn(this.#options.bootstrap), LINT0, LINT1 };
     this.#timer.reset();
-    this.refresh();
+    this.driveOutputs();
   }
 
   /** INIT: registers as after power-up, but IA32_APIC_BASE (mode and place) and the APIC ID stay. */
