@@ -82,6 +82,15 @@ const addressings: Record<Addressing, { readonly place: Place; readonly file: Fi
   fixedSegment: { place: Place.fixed, file: "segment", noModRM: true },
 };
 
+/** Where an operand is encoded, and in which register file its registers are. */
+export const operandPlaces = (
+  operand: Operand,
+): { readonly place: keyof typeof Place; readonly file: File } => {
+  const { place, file } = new OperandPlan(operand);
+  return { place: placeNames[place]!, file };
+};
+const placeNames = Object.keys(Place) as (keyof typeof Place)[];
+
 class OperandPlan {
   readonly place: Place;
   readonly file: File;
@@ -151,7 +160,7 @@ class Candidate {
     this.rexW = row.rexW ?? -1;
     this.rexB = row.rexB ?? -1;
     this.prefix = row.prefix === undefined ? ANY_PREFIX : row.prefix === "none" ? NO_PREFIX : row.prefix;
-    this.modIgnored = row.operands.some(({ addressing }) => addressing === "C" || addressing === "D");
+    this.modIgnored = row.mod === "ignored";
     const mods = row.operands.map(({ addressing }) => addressings[addressing].mod);
     this.memoryOnly = row.mod === "memory" || mods.includes("memory");
     this.registerOnly = !this.modIgnored && (row.mod === "register" || mods.includes("register"));

@@ -1,4 +1,8 @@
 /** All rows of all opcode maps, in the order in which decode tries them. */
 import type { Row } from "../row.ts";
+import { rows as oneByte } from "./one-byte.ts";
+import { rows as sse } from "./sse.ts";
+import { rows as sse3a } from "./sse-3a.ts";
+import { rows as sse38 } from "./sse-38.ts";
 
-export const rows: readonly Row[] = [];
+export const rows: readonly Row[] = [...oneByte, ...sse, ...sse38, ...sse3a];
