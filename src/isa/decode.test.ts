@@ -40,7 +40,7 @@ const index = indexRows([
   two.op(0x10, s("MOVUPS"), [w(o.V.dq), o.W.dq], { prefix: "none" }),
   two.op(0x10, s("MOVUPD"), [w(o.V.dq), o.W.dq], { prefix: 0x66 }),
   two.op(0x10, s("MOVSS"), [w(o.V.d), o.W.d], { prefix: 0xf3 }),
-  two.op(0x22, s("MOV"), [w(o.C.y), o.R.y], { f64: true, mod: "ignored" }),
+  two.op(0x22, s("MOV"), [w(o.C.y), o.R.y], { f64: true}),
   two.op(0xbd, s("LZCNT"), [w(G.v), E.v], { prefix: 0xf3, feature: "LZCNT" }),
   two.op(0xbd, s("BSR"), [w(G.v), E.v]),
   three.op(0xf2, s("ANDN"), [w(G.y), o.B.y, E.y], { vex: true, prefix: "none", protectedOnly: true }),

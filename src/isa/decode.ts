@@ -160,7 +160,7 @@ class Candidate {
     this.rexW = row.rexW ?? -1;
     this.rexB = row.rexB ?? -1;
     this.prefix = row.prefix === undefined ? ANY_PREFIX : row.prefix === "none" ? NO_PREFIX : row.prefix;
-    this.modIgnored = row.mod === "ignored";
+    this.modIgnored = row.operands.some(({ addressing }) => addressing === "C" || addressing === "D");
     const mods = row.operands.map(({ addressing }) => addressings[addressing].mod);
     this.memoryOnly = row.mod === "memory" || mods.includes("memory");
     this.registerOnly = !this.modIgnored && (row.mod === "register" || mods.includes("register"));

@@ -160,8 +160,10 @@ const buildRegisters = (): ReadonlyMap<string, NamedRegister> => {
     table.set(`cr${number}`, { file: "control", number, high: false, width: 0 });
     table.set(`dr${number}`, { file: "debug", number, high: false, width: 0 });
   }
-  high.forEach((name, number) => table.set(name, { file: "general", number, high: true, width: 8 }));
-  segments.forEach((name, number) => table.set(name, { file: "segment", number, high: false, width: 0 }));
+  for (const [number, name] of high.entries())
+    table.set(name, { file: "general", number, high: true, width: 8 });
+  for (const [number, name] of segments.entries())
+    table.set(name, { file: "segment", number, high: false, width: 0 });
   for (let number = 0; number < 8; number++) {
     table.set(`mm${number}`, { file: "mmx", number, high: false, width: 0 });
     table.set(`st${number}`, { file: "x87", number, high: false, width: 0 });
