@@ -123,6 +123,8 @@ class OperandPlan {
 const OperandSizeRule = { ordinary: 0, default64: 1, forced64: 2, ignore66: 3 } as const;
 const NO_PREFIX = 0;
 const ANY_PREFIX = -1;
+const NO_REPEAT_PREFIX = -2;
+const prefixRule = { none: NO_PREFIX, sized: NO_REPEAT_PREFIX } as const;
 
 const sizeRule = (row: Row): number => {
   if (row.f64) return OperandSizeRule.forced64;
@@ -139,7 +141,7 @@ class Candidate {
   readonly rm: number;
   readonly rexW: number;
   readonly rexB: number;
-  /** ANY_PREFIX, NO_PREFIX, 0x66, 0xf2 or 0xf3. */
+  /** ANY_PREFIX, NO_REPEAT_PREFIX, NO_PREFIX, 0x66, 0xf2 or 0xf3. */
   readonly prefix: number;
   readonly memoryOnly: boolean;
   readonly registerOnly: boolean;
@@ -159,7 +161,8 @@ class Candidate {
     this.rm = row.rm ?? -1;
     this.rexW = row.rexW ?? -1;
     this.rexB = row.rexB ?? -1;
-    this.prefix = row.prefix === undefined ? ANY_PREFIX : row.prefix === "none" ? NO_PREFIX : row.prefix;
+    const prefix = row.prefix ?? ANY_PREFIX;
+    this.prefix = typeof prefix === "number" ? prefix : prefixRule[prefix];
     this.modIgnored = row.operands.some(({ addressing }) => addressing === "C" || addressing === "D");
     const mods = row.operands.map(({ addressing }) => addressings[addressing].mod);
     this.memoryOnly = row.mod === "memory" || mods.includes("memory");
@@ -466,6 +469,8 @@ export const decodeWith = (
     if (prefix !== ANY_PREFIX) {
       if (prefix === 0x66) {
         if (!has66 || repPrefix !== 0) continue;
+      } else if (prefix === NO_REPEAT_PREFIX) {
+        if (repPrefix !== 0) continue;
       } else if (prefix !== repPrefix || (prefix === NO_PREFIX && has66)) continue;
     }
     if (candidate.memoryOnly && isRegister) continue;

@@ -13,14 +13,10 @@ export type Feature =
 export interface RowOptions {
   /** LOCK is allowed with a memory destination. */
   readonly lock?: true;
-  /** Mandatory prefix of the row. A row without it accepts any; "none" only without 66, F2, F3. */
-  readonly prefix?: "none" | 0x66 | 0xf2 | 0xf3;
+  /** Mandatory prefix of the row. A row without it accepts any; "none" only without 66, F2, F3; "sized" without F2, F3. */
+  readonly prefix?: "none" | "sized" | 0x66 | 0xf2 | 0xf3;
   /** Exact ModRM.mod class, beyond what the operand letters say. */
-  readonly mod?:
-    | "memory"
-    | "register"
-    /** The field is taken as 11b whatever it says: MOV to and from control and debug registers. */
-    | "ignored";
+  readonly mod?: "memory" | "register";
   /** Exact ModRM.rm (0F 01 C1 ...). */
   readonly rm?: number;
   /** Exact REX.B (0 without REX): 90 is NOP or XCHG R8, rAX. */
@@ -52,10 +48,7 @@ export interface RowOptions {
   readonly protectedOnly?: true;
   /** POP to memory: the effective address uses the stack pointer after the pop. */
   readonly popAddress?: true;
-  /**
-   * Text for the disassembler where it is not the mnemonic in lower case. "a/b/c" has one name each for operand sizes
-   * 16, 32 and 64 (for JCXZ: address sizes).
-   */
+  /** Text for the disassembler where it is not the mnemonic in lower case. */
   readonly syntax?: string;
 }
 

@@ -36,7 +36,7 @@ const OUT = procedure("OUT");
 const ENTER = procedure("ENTER");
 const CALL_FAR = procedure("CALL_FAR");
 const JMP_FAR = procedure("JMP_FAR");
-const RET_FAR = procedure("RET_FAR");
+const RETF = procedure("RETF");
 const INT = procedure("INT");
 const INT1 = procedure("INT1");
 const INT3 = procedure("INT3");
@@ -100,8 +100,8 @@ export const rows: readonly Row[] = [
   ...registers(0x50, PUSH, [Z.v], d64),
   ...registers(0x58, POP,  [w(Z.v)], d64),
 
-  op(0x60, PUSHA, [], { i64: true, syntax: "pusha/pushad" }),
-  op(0x61, POPA,  [], { i64: true, syntax: "popa/popad" }),
+  op(0x60, PUSHA, [], i64),
+  op(0x61, POPA,  [], i64),
   op(0x62, BOUND, [G.v, M.a], i64),
   op(0x63, ARPL,   [rw(E.w), G.w], { i64: true, protectedOnly: true }),
   op(0x63, MOVSXD, [w(G.v), E.z], { o64: true }),
@@ -133,15 +133,15 @@ export const rows: readonly Row[] = [
   op(0x8e, MOV_TO_SREG, [w(S.w), E.w], { syntax: "mov" }),
   member(0x8f, 0, POP, [w(E.v)], { d64: true, popAddress: true }),
 
-  op(0x90, PAUSE, [], { prefix: 0xf3, rexB: 0 }),
+  op(0x90, PAUSE, [], { prefix: 0xf3 }),
   op(0x90, NOP, [], { rexB: 0 }),
   ...registers(0x90, XCHG, [rw(Z.v), rw(rAX)]),
-  op(0x98, CBW, [], { syntax: "cbw/cwde/cdqe" }),
-  op(0x99, CWD, [], { syntax: "cwd/cdq/cqo" }),
-  op(0x9a, CALL_FAR, [A.p], { i64: true, syntax: "call far" }),
+  op(0x98, CBW, []),
+  op(0x99, CWD, []),
+  op(0x9a, CALL_FAR, [A.p], { i64: true, syntax: "call" }),
   op(0x9b, FWAIT, [], { unit: "fwait" }),
-  op(0x9c, PUSHF, [], { d64: true, syntax: "pushf/pushfd/pushfq" }),
-  op(0x9d, POPF,  [], { d64: true, syntax: "popf/popfd/popfq" }),
+  op(0x9c, PUSHF, [], d64),
+  op(0x9d, POPF,  [], d64),
   op(0x9e, SAHF, [], i64),
   op(0x9e, SAHF, [], { o64: true, feature: "LAHF64" }),
   op(0x9f, LAHF, [], i64),
@@ -177,12 +177,12 @@ export const rows: readonly Row[] = [
   member(0xc7, 0, MOV, [w(E.v), I.z]),
   op(0xc8, ENTER, [I.w, I.b], d64),
   op(0xc9, LEAVE, [], d64),
-  op(0xca, RET_FAR, [I.w], { syntax: "retf" }),
-  op(0xcb, RET_FAR, [], { syntax: "retf" }),
+  op(0xca, RETF, [I.w]),
+  op(0xcb, RETF, []),
   op(0xcc, INT3, []),
   op(0xcd, INT, [I.b]),
   op(0xce, INTO, [], i64),
-  op(0xcf, IRET, [], { syntax: "iret/iretd/iretq" }),
+  op(0xcf, IRET, []),
 
   ...group(0xd0, shifts, [rw(E.b), ONE]),
   ...group(0xd1, shifts, [rw(E.v), ONE]),
@@ -191,19 +191,19 @@ export const rows: readonly Row[] = [
   op(0xd4, AAM, [I.b], i64),
   op(0xd5, AAD, [I.b], i64),
   op(0xd6, SALC, [], i64),
-  op(0xd7, XLAT, [X.b], { syntax: "xlat" }),
+  op(0xd7, XLAT, [X.b]),
 
   op(0xe0, LOOPNE, [J.b], f64),
   op(0xe1, LOOPE,  [J.b], f64),
   op(0xe2, LOOP,   [J.b], f64),
-  op(0xe3, JCXZ,   [J.b], { f64: true, syntax: "jcxz/jecxz/jrcxz" }),
+  op(0xe3, JCXZ,   [J.b], f64),
   op(0xe4, IN,  [w(AL), I.b]),
   op(0xe5, IN,  [w(zAX), I.b]),
   op(0xe6, OUT, [I.b, AL]),
   op(0xe7, OUT, [I.b, zAX]),
   op(0xe8, CALL, [J.z], f64),
   op(0xe9, JMP,  [J.z], f64),
-  op(0xea, JMP_FAR, [A.p], { i64: true, syntax: "jmp far" }),
+  op(0xea, JMP_FAR, [A.p], { i64: true, syntax: "jmp" }),
   op(0xeb, JMP,  [J.b], f64),
   op(0xec, IN,  [w(AL), DX]),
   op(0xed, IN,  [w(zAX), DX]),
@@ -232,8 +232,8 @@ export const rows: readonly Row[] = [
   ...group(0xfe, [INC, DEC], [rw(E.b)], lock),
   ...group(0xff, [INC, DEC], [rw(E.v)], lock),
   member(0xff, 2, CALL_INDIRECT, [E.v], f64),
-  member(0xff, 3, CALL_FAR, [M.p], { syntax: "call far" }),
+  member(0xff, 3, CALL_FAR, [M.p], { syntax: "call" }),
   member(0xff, 4, JMP_INDIRECT, [E.v], f64),
-  member(0xff, 5, JMP_FAR, [M.p], { syntax: "jmp far" }),
+  member(0xff, 5, JMP_FAR, [M.p], { syntax: "jmp" }),
   member(0xff, 6, PUSH, [E.v], d64),
 ];
