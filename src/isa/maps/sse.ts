@@ -1,6 +1,7 @@
 import type { Semantics } from "../define.ts";
 import { E, G, I, M, N, P, Q, rw, U, V, W, w } from "../operands.ts";
 import { mapBuilder, type Row, type RowOptions } from "../row.ts";
+import * as float from "../semantics/sse-float.ts";
 import * as integer from "../semantics/sse-integer.ts";
 import * as move from "../semantics/sse-move.ts";
 import * as shuffle from "../semantics/sse-shuffle.ts";
@@ -14,7 +15,16 @@ const PS: RowOptions = { prefix: "none", unit: "sse" };
 const PD: RowOptions = { prefix: 0x66, unit: "sse" };
 const SS: RowOptions = { prefix: 0xf3, unit: "sse" };
 const SD: RowOptions = { prefix: 0xf2, unit: "sse" };
+const SSE_MMX: RowOptions = { prefix: "none", unit: "sse+mmx" };
 const unaligned = { aligned: false } as const;
+
+/** The four forms of one floating-point opcode: PS, PD, SS, SD. */
+const four = (opcode: number, ps: Semantics, pd: Semantics, ss: Semantics, sd: Semantics): Row[] => [
+  op(opcode, ps, [rw(V.dq), W.dq], PS),
+  op(opcode, pd, [rw(V.dq), W.dq], PD),
+  op(opcode, ss, [rw(V.d), W.d], SS),
+  op(opcode, sd, [rw(V.q), W.q], SD),
+];
 
 /** One opcode with an MMX form and, under 66, an XMM form. */
 const both = (opcode: number, semantics: Semantics): Row[] => [
@@ -80,8 +90,8 @@ const moves: readonly Row[] = [
   member(0xae, 3, move.STMXCSR, [w(M.d)], PS),
   op(0xd6, move.MOVQ, [w(M.q), V.q], PD),
   op(0xd6, move.MOVQ, [w(U.dq), V.q], PD),
-  op(0xd6, move.MOVQ2DQ, [w(V.dq), N.q], { prefix: 0xf3, unit: "sse+mmx" }),
-  op(0xd6, move.MOVDQ2Q, [w(P.q), U.q], { prefix: 0xf2, unit: "sse+mmx" }),
+  op(0xd6, move.MOVQ2DQ, [w(V.dq), N.q], { ...SSE_MMX, prefix: 0xf3 }),
+  op(0xd6, move.MOVDQ2Q, [w(P.q), U.q], { ...SSE_MMX, prefix: 0xf2 }),
   op(0xd7, move.PMOVMSKB, [w(G.y), N.q], MMX),
   op(0xd7, move.PMOVMSKB, [w(G.y), U.dq], PD),
   op(0xe7, move.MOVNTQ, [w(M.q), P.q], MMX),
@@ -191,4 +201,60 @@ const integers: readonly Row[] = [
   ...both(0xfe, integer.PADDD),
 ];
 
-export const rows: readonly Row[] = [...moves, ...shuffles, ...integers];
+// biome-ignore format: one row per fact
+const floats: readonly Row[] = [
+  op(0x2a, float.CVTPI2PS, [w(V.q), N.q], SSE_MMX),
+  op(0x2a, float.CVTPI2PS, [w(V.q), M.q], SSE_MMX),
+  op(0x2a, float.CVTPI2PD, [w(V.dq), N.q], { ...SSE_MMX, prefix: 0x66 }),
+  op(0x2a, float.CVTPI2PD, [w(V.dq), M.q], PD),
+  op(0x2a, float.CVTSI2SS, [w(V.d), E.y], SS),
+  op(0x2a, float.CVTSI2SD, [w(V.q), E.y], SD),
+  op(0x2c, float.CVTTPS2PI, [w(P.q), W.q], SSE_MMX),
+  op(0x2c, float.CVTTPD2PI, [w(P.q), W.dq], { ...SSE_MMX, prefix: 0x66 }),
+  op(0x2c, float.CVTTSS2SI, [w(G.y), W.d], SS),
+  op(0x2c, float.CVTTSD2SI, [w(G.y), W.q], SD),
+  op(0x2d, float.CVTPS2PI, [w(P.q), W.q], SSE_MMX),
+  op(0x2d, float.CVTPD2PI, [w(P.q), W.dq], { ...SSE_MMX, prefix: 0x66 }),
+  op(0x2d, float.CVTSS2SI, [w(G.y), W.d], SS),
+  op(0x2d, float.CVTSD2SI, [w(G.y), W.q], SD),
+  op(0x2e, float.UCOMISS, [V.d, W.d], PS),
+  op(0x2e, float.UCOMISD, [V.q, W.q], PD),
+  op(0x2f, float.COMISS, [V.d, W.d], PS),
+  op(0x2f, float.COMISD, [V.q, W.q], PD),
+  op(0x51, float.SQRTPS, [w(V.dq), W.dq], PS),
+  op(0x51, float.SQRTPD, [w(V.dq), W.dq], PD),
+  op(0x51, float.SQRTSS, [w(V.d), W.d], SS),
+  op(0x51, float.SQRTSD, [w(V.q), W.q], SD),
+  op(0x52, float.RSQRTPS, [w(V.dq), W.dq], PS),
+  op(0x52, float.RSQRTSS, [w(V.d), W.d], SS),
+  op(0x53, float.RCPPS, [w(V.dq), W.dq], PS),
+  op(0x53, float.RCPSS, [w(V.d), W.d], SS),
+  ...four(0x58, float.ADDPS, float.ADDPD, float.ADDSS, float.ADDSD),
+  ...four(0x59, float.MULPS, float.MULPD, float.MULSS, float.MULSD),
+  op(0x5a, float.CVTPS2PD, [w(V.dq), W.q], PS),
+  op(0x5a, float.CVTPD2PS, [w(V.dq), W.dq], PD),
+  op(0x5a, float.CVTSS2SD, [w(V.q), W.d], SS),
+  op(0x5a, float.CVTSD2SS, [w(V.d), W.q], SD),
+  op(0x5b, float.CVTDQ2PS, [w(V.dq), W.dq], PS),
+  op(0x5b, float.CVTPS2DQ, [w(V.dq), W.dq], PD),
+  op(0x5b, float.CVTTPS2DQ, [w(V.dq), W.dq], SS),
+  ...four(0x5c, float.SUBPS, float.SUBPD, float.SUBSS, float.SUBSD),
+  ...four(0x5d, float.MINPS, float.MINPD, float.MINSS, float.MINSD),
+  ...four(0x5e, float.DIVPS, float.DIVPD, float.DIVSS, float.DIVSD),
+  ...four(0x5f, float.MAXPS, float.MAXPD, float.MAXSS, float.MAXSD),
+  op(0x7c, float.HADDPD, [rw(V.dq), W.dq], { ...PD, feature: "SSE3" }),
+  op(0x7c, float.HADDPS, [rw(V.dq), W.dq], { ...SD, feature: "SSE3" }),
+  op(0x7d, float.HSUBPD, [rw(V.dq), W.dq], { ...PD, feature: "SSE3" }),
+  op(0x7d, float.HSUBPS, [rw(V.dq), W.dq], { ...SD, feature: "SSE3" }),
+  op(0xc2, float.CMPPS, [rw(V.dq), W.dq, I.b], PS),
+  op(0xc2, float.CMPPD, [rw(V.dq), W.dq, I.b], PD),
+  op(0xc2, float.CMPSS, [rw(V.d), W.d, I.b], SS),
+  op(0xc2, float.CMPSD, [rw(V.q), W.q, I.b], SD),
+  op(0xd0, float.ADDSUBPD, [rw(V.dq), W.dq], { ...PD, feature: "SSE3" }),
+  op(0xd0, float.ADDSUBPS, [rw(V.dq), W.dq], { ...SD, feature: "SSE3" }),
+  op(0xe6, float.CVTTPD2DQ, [w(V.dq), W.dq], PD),
+  op(0xe6, float.CVTDQ2PD, [w(V.dq), W.q], SS),
+  op(0xe6, float.CVTPD2DQ, [w(V.dq), W.dq], SD),
+];
+
+export const rows: readonly Row[] = [...moves, ...shuffles, ...integers, ...floats];
