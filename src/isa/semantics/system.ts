@@ -25,6 +25,8 @@ export const PREFETCHNTA = define("PREFETCHNTA", () => ({}));
 export const PREFETCHT0 = define("PREFETCHT0", () => ({}));
 export const PREFETCHT1 = define("PREFETCHT1", () => ({}));
 export const PREFETCHT2 = define("PREFETCHT2", () => ({}));
+export const PREFETCHWT1 = define("PREFETCHWT1", () => ({}));
+export const CLDEMOTE = define("CLDEMOTE", () => ({}));
 export const PREFETCHW = define("PREFETCHW", () => ({}));
 
 /** CLFLUSH, CLFLUSHOPT, CLWB: there is no cache to write back, but they fault as a load of one byte does. */
