@@ -1,6 +1,8 @@
 import type { Semantics } from "../define.ts";
 import { M, P, Q, rw, V, W, w } from "../operands.ts";
 import { mapBuilder, type Row, type RowOptions } from "../row.ts";
+import * as aes from "../semantics/aes.ts";
+import * as sha from "../semantics/sha.ts";
 import * as integer from "../semantics/sse-integer.ts";
 import * as move from "../semantics/sse-move.ts";
 import * as shuffle from "../semantics/sse-shuffle.ts";
@@ -11,6 +13,8 @@ const { op } = mapBuilder("0F38");
 
 const SSSE3: RowOptions = { prefix: 0x66, unit: "sse", feature: "SSSE3" };
 const SSE4_1: RowOptions = { prefix: 0x66, unit: "sse", feature: "SSE4_1" };
+const AES: RowOptions = { prefix: 0x66, unit: "sse", feature: "AES" };
+const SHA: RowOptions = { prefix: "none", unit: "sse", feature: "SHA" };
 const SSE4_2: RowOptions = { prefix: 0x66, unit: "sse", feature: "SSE4_2" };
 
 /** One opcode of SSSE3 with an MMX form and, under 66, an XMM form. */
@@ -71,4 +75,16 @@ export const rows: readonly Row[] = [
   op(0x3e, integer.PMAXUW, [rw(V.dq), W.dq], SSE4_1),
   op(0x3f, integer.PMAXUD, [rw(V.dq), W.dq], SSE4_1),
   op(0x40, integer.PMULLD, [rw(V.dq), W.dq], SSE4_1),
+  op(0x41, integer.PHMINPOSUW, [w(V.dq), W.dq], SSE4_1),
+  op(0xc8, sha.SHA1NEXTE, [rw(V.dq), W.dq], SHA),
+  op(0xc9, sha.SHA1MSG1, [rw(V.dq), W.dq], SHA),
+  op(0xca, sha.SHA1MSG2, [rw(V.dq), W.dq], SHA),
+  op(0xcb, sha.SHA256RNDS2, [rw(V.dq), W.dq], SHA),
+  op(0xcc, sha.SHA256MSG1, [rw(V.dq), W.dq], SHA),
+  op(0xcd, sha.SHA256MSG2, [rw(V.dq), W.dq], SHA),
+  op(0xdb, aes.AESIMC, [w(V.dq), W.dq], AES),
+  op(0xdc, aes.AESENC, [rw(V.dq), W.dq], AES),
+  op(0xdd, aes.AESENCLAST, [rw(V.dq), W.dq], AES),
+  op(0xde, aes.AESDEC, [rw(V.dq), W.dq], AES),
+  op(0xdf, aes.AESDECLAST, [rw(V.dq), W.dq], AES),
 ];

@@ -1,5 +1,7 @@
-import { constant, type Lane, type LaneOp, type LaneShift, type Value } from "../../ir/value.ts";
+import { defineIntrinsic } from "../../ir/intrinsics.ts";
+import { constant, intrinsic, type Lane, type LaneOp, type LaneShift, type Value } from "../../ir/value.ts";
 import { define, type Semantics } from "../define.ts";
+import { bytesOf } from "./vector-bytes.ts";
 import { every } from "./vectors.ts";
 
 /** Integer SIMD arithmetic. One definition serves the XMM and the MMX form: the operands' width says which. */
@@ -172,3 +174,30 @@ export const PHADDSW = horizontal("PHADDSW", "addSaturateSigned", 16);
 export const PHSUBW = horizontal("PHSUBW", "sub", 16);
 export const PHSUBD = horizontal("PHSUBD", "sub", 32);
 export const PHSUBSW = horizontal("PHSUBSW", "subSaturateSigned", 16);
+
+/** Eight sums of the absolute differences of four bytes: bytes of DEST from 4 * imm8[2] on, against four of SRC from 4 * imm8[1:0]. */
+defineIntrinsic("mpsadbw", 128, (dest, src, imm8) => {
+  const a = bytesOf(dest!, 0);
+  const b = bytesOf(src!, 1);
+  const sums = new Uint16Array(8);
+  const [fromA, fromB] = [Number(imm8! & 4n), 4 * Number(imm8! & 3n)];
+  for (let i = 0; i < 8; i++)
+    for (let k = 0; k < 4; k++) sums[i]! += Math.abs(a[fromA + i + k]! - b[fromB + k]!);
+  return sums.reduceRight((all, sum) => (all << 16n) | BigInt(sum), 0n);
+});
+export const MPSADBW = define("MPSADBW", (dest, src, which) => ({
+  dest: intrinsic("mpsadbw", 128, [dest, src, which]),
+}));
+
+/** The least unsigned word of SRC, and above it the number of the first lane that holds it. */
+defineIntrinsic("phminposuw", 32, (src) => {
+  let [least, index] = [0x1_0000n, 0n];
+  for (let lane = 0n; lane < 8n; lane++) {
+    const word = (src! >> (16n * lane)) & 0xffffn;
+    if (word < least) [least, index] = [word, lane];
+  }
+  return least | (index << 16n);
+});
+export const PHMINPOSUW = define("PHMINPOSUW", (_, src) => ({
+  dest: intrinsic("phminposuw", 32, [src]).zeroExtend(128),
+}));
