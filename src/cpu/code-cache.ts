@@ -1,0 +1,396 @@
+import { effectsOf, type Semantics } from "../isa/define.ts";
+import { decode, formKey, formOf } from "../isa/decode.ts";
+import type { Instruction, MemoryOperand, RegisterOperand } from "../isa/instruction.ts";
+import type { Row, Feature } from "../isa/row.ts";
+import { fusedCondition, type AddressShape, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
+import { fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
+import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../codegen/memory-map.ts";
+import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
+import type { Effect } from "../ir/effects.ts";
+import { offsetOf, segmentRegisters } from "../state/layout.ts";
+import type { CodeMode } from "./code-mode.ts";
+import { GuestMemory } from "./guest-memory.ts";
+import type { Tlb } from "./tlb.ts";
+
+/** Decoded code of one page. */
+interface CodePage {
+  /** Record by mode and page offset (and RIP of the page, where the code segment is not flat). */
+  readonly entries: Map<number | string, number>;
+  /** Stretches of records, as (start, end) pairs. */
+  readonly records: number[];
+  /** 64-byte granules that hold code: one byte each. */
+  readonly granules: Uint8Array;
+}
+
+const granuleShift = 6;
+const zeroSlot = offsetOf("zero");
+const ripBaseSlot = offsetOf("ripBase");
+const x87Slots = Array.from({ length: 8 }, (_, n) => offsetOf(`x87.${n}`));
+const vectorSlots = Array.from({ length: 16 }, (_, n) => offsetOf(`XMM${n}`));
+const segmentBaseSlots = segmentRegisters.map((name) => offsetOf(`${name}.base`));
+
+const slotOf = (operand: RegisterOperand): number => {
+  switch (operand.file) {
+    case "general": return 8 * operand.number + (operand.high ? 1 : 0);
+    case "xmm": return vectorSlots[operand.number]!;
+    case "mmx": return x87Slots[operand.number & 7]!;
+    default: return zeroSlot;
+  }
+};
+
+let semanticsCount = 0;
+const semanticsNumbers = new WeakMap<object, number>();
+/** A small number per row, for handler keys. */
+const numberOf = (row: Row): number => {
+  let number = semanticsNumbers.get(row);
+  if (number === undefined) {
+    number = ++semanticsCount;
+    semanticsNumbers.set(row, number);
+  }
+  return number;
+};
+
+const isRelative = (row: Row): boolean => row.operands.some(({ addressing }) => addressing === "J");
+
+/** Whether control may leave after the instruction, so that decoding straight on would be guesswork. */
+const endsBlock = (effects: readonly Effect[]): boolean => effects.some((effect) => effect.kind === "jump" && effect.when === undefined);
+
+/** What is known of an instruction form once its effects have been built. */
+interface FormFacts {
+  readonly effects: readonly Effect[];
+  readonly ends: boolean;
+  readonly jumps: boolean;
+  readonly shadows: boolean;
+  /** It only computes on registers and writes all flags: may be fused with the jump that follows. */
+  readonly setsFlags: boolean;
+}
+
+/**
+ * The interpreter tier's decoded code: records in linear memory, by physical page and mode, so that they outlive changes of
+ * the address space. When the room for records is full everything is dropped; a page that changes drops its own.
+ */
+export class CodeCache {
+  readonly #guest: GuestMemory;
+  readonly #module: InterpreterModule;
+  readonly #tlb: Tlb;
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #has: (feature: Feature) => boolean;
+  #pages = new Map<number, CodePage>();
+  #next = recordsOffset;
+  #instructions: (Instruction | undefined)[] = [];
+  readonly #facts = new Map<string, FormFacts>();
+  readonly #fusable = new Map<string, boolean>();
+
+  /** How often everything was dropped; instructions decoded in all. */
+  flushes = 0;
+  decoded = 0;
+
+  constructor(guest: GuestMemory, module: InterpreterModule, tlb: Tlb, has: (feature: Feature) => boolean) {
+    this.#guest = guest;
+    this.#module = module;
+    this.#tlb = tlb;
+    this.#view = guest.view;
+    this.#bytes = guest.bytes;
+    this.#has = has;
+    guest.onCodeWrite = (offset, length) => this.beforeWrite(offset, length);
+  }
+
+  #entryKey(mode: CodeMode, offset: number, ripBase: number): number | string {
+    return mode.flatCode ? mode.number * 4096 + offset : `${mode.number}:${offset}:${ripBase}`;
+  }
+
+  /** Record of the code at a page (memory offset) and offset in it, decoded now if need be. `rip`: low 32 bits of its offset in CS. */
+  find(pageOffset: number, offset: number, rip: number, limit: number, mode: CodeMode): number {
+    const page = this.#pages.get(pageOffset);
+    const key = this.#entryKey(mode, offset, rip - offset);
+    return page?.entries.get(key) ?? this.#decodeBlock(pageOffset, offset, rip, limit, mode, key);
+  }
+
+  /** Drop every record. Must not be called while translated code runs. */
+  flush(): void {
+    for (const pageOffset of this.#pages.keys()) this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 0;
+    this.#pages.clear();
+    this.#instructions = [];
+    this.#next = recordsOffset;
+    this.#tlb.purgeJumps();
+    this.flushes++;
+  }
+
+  /** True when the next block might not fit: time to `flush`. */
+  get full(): boolean {
+    return this.#next + (maximumBlock + 2) * recordBytes > recordsOffset + recordsBytes || this.#instructions.length > 2_000_000;
+  }
+
+  /** Bytes of a code page are about to change. */
+  beforeWrite(memoryOffset: number, length: number): void {
+    for (let at = memoryOffset; at < memoryOffset + length; ) {
+      const pageOffset = at - ((at - ramOffset) & 0xfff);
+      const end = Math.min(memoryOffset + length, pageOffset + 4096);
+      const page = this.#pages.get(pageOffset);
+      if (page !== undefined) {
+        const first = (at - pageOffset) >>> granuleShift;
+        const last = (end - 1 - pageOffset) >>> granuleShift;
+        for (let granule = first; granule <= last; granule++)
+          if (page.granules[granule] !== 0) {
+            this.#drop(pageOffset, page);
+            break;
+          }
+      }
+      at = end;
+    }
+  }
+
+  /** Forget a page: its records, wherever they are still reached from, return to the processor. */
+  #drop(pageOffset: number, page: CodePage): void {
+    for (let n = 0; n < page.records.length; n += 2)
+      for (let at = page.records[n]!; at < page.records[n + 1]!; at += recordBytes)
+        this.#view.setUint32(at + record.handler, fixedHandlers.stale, true);
+    this.#pages.delete(pageOffset);
+    this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 0;
+  }
+
+  #pageFor(pageOffset: number): CodePage {
+    let page = this.#pages.get(pageOffset);
+    if (page === undefined) {
+      page = { entries: new Map(), records: [], granules: new Uint8Array(4096 >>> granuleShift) };
+      this.#pages.set(pageOffset, page);
+      this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 1;
+      this.#tlb.protect(pageOffset);
+    }
+    return page;
+  }
+
+  /** The instruction of a procedure record. */
+  instruction(recordOffset: number): Instruction {
+    return this.#instructions[this.#view.getInt32(recordOffset + record.displacement, true)]!;
+  }
+
+  #factsOf(instruction: Instruction, key: string): FormFacts {
+    let facts = this.#facts.get(key);
+    if (facts === undefined) {
+      const { effects } = effectsOf(instruction.row.semantics, formOf(instruction));
+      facts = {
+        effects,
+        ends: endsBlock(effects),
+        jumps: effects.some(({ kind }) => kind === "jump"),
+        shadows: effects.some(({ kind }) => kind === "interruptShadow"),
+        setsFlags: effects.some(({ kind }) => kind === "flags"),
+      };
+      this.#facts.set(key, facts);
+    }
+    return facts;
+  }
+
+  #exitRecord(at: number, kind: number, offset: number, retired: number): void {
+    this.#blank(at, fixedHandlers.exit, offset, offset, retired);
+    this.#view.setInt32(at + record.immediate, kind, true);
+  }
+
+  #blank(at: number, handler: number, offset: number, next: number, retired: number): void {
+    const view = this.#view;
+    view.setUint32(at + record.handler, handler, true);
+    view.setUint16(at + record.slot0, zeroSlot, true);
+    view.setUint16(at + record.slot1, zeroSlot, true);
+    view.setUint16(at + record.slot2, zeroSlot, true);
+    view.setUint16(at + record.base, zeroSlot, true);
+    view.setUint16(at + record.index, zeroSlot, true);
+    view.setUint8(at + record.scale, 0);
+    view.setUint8(at + record.retired, retired);
+    view.setUint16(at + record.offset, offset, true);
+    view.setUint16(at + record.next, next, true);
+    view.setUint16(at + record.segmentBase, zeroSlot, true);
+    view.setUint8(at + record.segment, 3);
+    view.setBigUint64(at + record.wide, 0n, true);
+  }
+
+  #decodeBlock(pageOffset: number, start: number, rip: number, limit: number, mode: CodeMode, key: number | string): number {
+    const page = this.#pageFor(pageOffset);
+    const first = this.#next;
+    let at = first;
+    let offset = start;
+    let retired = 0;
+    let previous: { at: number; instruction: Instruction; facts: FormFacts; key: string } | undefined;
+    for (;;) {
+      // How far the code segment reaches: beyond it the fetch faults, which the processor reports.
+      const room = mode.flatCode ? 4096 - offset : Math.min(4096 - offset, limit - (rip + offset - start) + 1);
+      if (retired >= maximumBlock - 2) {
+        this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
+        this.#view.setInt32(at + record.immediate, offset, true);
+        at += recordBytes;
+        break;
+      }
+      if (offset === 4096) {
+        this.#blank(at, mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32, offset, offset, retired);
+        at += recordBytes;
+        break;
+      }
+      const decoded = room <= 0 ? undefined : decode(this.#bytes, pageOffset + offset, room, mode, this.#has);
+      if (decoded === undefined || !("row" in decoded)) {
+        // Undefined, cut by the page's end or beyond the limit: the processor looks again, with all of the bytes.
+        this.#mark(page, offset, Math.min(15, 4096 - offset));
+        this.#exitRecord(at, ExitKind.step, offset, retired);
+        at += recordBytes;
+        break;
+      }
+      const instruction = decoded;
+      const repeated = instruction.row.repeat !== undefined && instruction.rep !== "none";
+      if (repeated && retired > 0 && instruction.row.semantics.build !== undefined) {
+        // A REP instruction counts its steps from 0: it begins a block.
+        this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
+        this.#view.setInt32(at + record.immediate, offset, true);
+        at += recordBytes;
+        break;
+      }
+      this.#mark(page, offset, instruction.length);
+      this.decoded++;
+      if (instruction.row.semantics.build === undefined || (mode.unitsBlocked && instruction.row.unit !== undefined) || (instruction.row.protectedOnly && mode.realLike)) {
+        this.#exitRecord(at, instruction.row.semantics.build === undefined && !mode.unitsBlocked ? ExitKind.procedure : ExitKind.step, offset, retired);
+        this.#view.setUint16(at + record.next, offset + instruction.length, true);
+        this.#view.setInt32(at + record.displacement, this.#instructions.push(instruction) - 1, true);
+        at += recordBytes;
+        break;
+      }
+      const ripNow = rip + (offset - start);
+      const formText = `${numberOf(instruction.row)}:${formKey(instruction)}`;
+      const facts = this.#factsOf(instruction, formText);
+      const near = this.#isNear(instruction, ripNow, offset);
+      this.#writeRecord(at, instruction, mode, offset, retired, near);
+      // An instruction that sets the flags for the jump after it does both.
+      if (previous?.facts.setsFlags && !previous.facts.jumps && isRelative(instruction.row) && facts.jumps && this.#isFusable(previous, instruction, facts, formText)) {
+        const spec = this.#spec(previous.instruction, mode, true, { row: instruction.row, form: formOf(instruction), near, key: formText });
+        this.#view.setUint32(previous.at + record.handler, this.#module.handler(spec), true);
+      }
+      at += recordBytes;
+      offset += instruction.length;
+      retired++;
+      if (facts.ends) break;
+      if (facts.shadows && (retired >= maximumBlock - 2 || offset >= 4096)) {
+        // STI must not be the last thing before events are looked at: alone in a block that is stepped.
+        at -= recordBytes;
+        offset -= instruction.length;
+        this.#exitRecord(at, ExitKind.step, offset, retired - 1);
+        at += recordBytes;
+        break;
+      }
+      if (repeated) {
+        this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
+        this.#view.setInt32(at + record.immediate, offset, true);
+        if (offset === 4096) this.#blank(at, mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32, offset, offset, retired);
+        at += recordBytes;
+        break;
+      }
+      previous = { at: at - recordBytes, instruction, facts, key: formText };
+    }
+    this.#next = at;
+    this.#module.materialise();
+    page.records.push(first, at);
+    page.entries.set(key, first);
+    return first;
+  }
+
+  #mark(page: CodePage, offset: number, length: number): void {
+    for (let granule = offset >>> granuleShift; granule <= (offset + length - 1) >>> granuleShift; granule++)
+      if (granule < page.granules.length) page.granules[granule] = 1;
+  }
+
+  #isFusable(previous: { facts: FormFacts; key: string }, jump: Instruction, jumpFacts: FormFacts, jumpKey: string): boolean {
+    const key = `${previous.key}+${jumpKey}`;
+    let fusable = this.#fusable.get(key);
+    if (fusable === undefined) {
+      fusable = jump.row.operands.length === 1 && fusedCondition(previous.facts.effects, jumpFacts.effects) !== undefined;
+      this.#fusable.set(key, fusable);
+    }
+    return fusable;
+  }
+
+  /** Does a relative branch stay in its page, without any truncation of the target taking part? */
+  #isNear(instruction: Instruction, rip: number, offset: number): boolean {
+    if (!isRelative(instruction.row)) return false;
+    if (instruction.operandSize !== instruction.codeSize && instruction.codeSize !== 64) return false;
+    const displacement = this.#displacement(instruction);
+    const target = offset + instruction.length + displacement;
+    if (target < 0 || target >= 4096) return false;
+    if (instruction.codeSize === 64) return true;
+    const targetRip = (rip >>> 0) + instruction.length + displacement;
+    return targetRip >= 0 && targetRip <= (instruction.codeSize === 16 ? 0xffff : 0xffff_ffff);
+  }
+
+  #displacement(instruction: Instruction): number {
+    const operand = instruction.operands[0]!;
+    return operand.kind === "immediate" ? Number(BigInt.asIntN(operand.width, operand.value)) : 0;
+  }
+
+  #spec(instruction: Instruction, mode: CodeMode, near: boolean, fused?: { row: Row; form: HandlerSpec["form"]; near: boolean; key: string }): HandlerSpec {
+    const { row } = instruction;
+    let shape: AddressShape = "base";
+    let wideImmediate = false;
+    const operandSegments: (SegmentPlan | undefined)[] = instruction.operands.map((operand) => {
+      if (operand.kind === "immediate") {
+        if (operand.width === 64 && BigInt.asIntN(32, operand.value) !== BigInt.asIntN(64, operand.value)) wideImmediate = true;
+        return undefined;
+      }
+      if (operand.kind !== "memory") return undefined;
+      if (operand.index !== undefined) shape = "full";
+      if (BigInt.asIntN(32, operand.displacement) !== operand.displacement) shape = "wide";
+      return mode.plans[operand.segment];
+    });
+    const repeat = row.repeat === undefined ? "none" : instruction.rep;
+    let plans = 0;
+    for (const name of ["ES", "CS", "SS", "DS", "FS", "GS"] as const) plans = plans * 3 + (mode.plans[name] === "zero" ? 0 : mode.plans[name] === "base" ? 1 : 2);
+    const key = `${numberOf(row)}:${formKey(instruction)}:${shape}:${operandSegments.join()}:${plans}:${near ? 1 : 0}:${repeat}:${wideImmediate ? 1 : 0}:${fused ? `${fused.key}:${fused.near}` : ""}`;
+    return { key, row, form: formOf(instruction), shape, operandSegments, plans: mode.plans, near, repeat, fused, wideImmediate };
+  }
+
+  #writeRecord(at: number, instruction: Instruction, mode: CodeMode, offset: number, retired: number, near: boolean): void {
+    const view = this.#view;
+    const spec = this.#spec(instruction, mode, near);
+    this.#blank(at, this.#module.handler(spec), offset, offset + instruction.length, retired);
+    let slot = 0;
+    for (const operand of instruction.operands) {
+      if (operand.kind === "register") {
+        view.setUint16(at + record.slot0 + 2 * slot, slotOf(operand), true);
+        slot++;
+      } else if (operand.kind === "immediate") {
+        if (spec.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);
+        else view.setInt32(at + record.immediate, Number(BigInt.asIntN(32, operand.value)), true);
+      } else if (operand.kind === "memory") this.#writeAddress(at, operand, offset + instruction.length, spec.shape);
+    }
+    if (near) {
+      view.setInt32(at + record.immediate, offset + instruction.length + this.#displacement(instruction), true);
+      view.setInt32(at + record.displacement, 0, true);
+    }
+  }
+
+  #writeAddress(at: number, operand: MemoryOperand, next: number, shape: AddressShape): void {
+    const view = this.#view;
+    const segment = segmentRegisters.indexOf(operand.segment);
+    view.setUint8(at + record.segment, segment);
+    view.setUint16(at + record.segmentBase, segmentBaseSlots[segment]!, true);
+    if (shape === "wide") {
+      view.setBigUint64(at + record.wide, BigInt.asUintN(64, operand.displacement), true);
+      return;
+    }
+    let displacement = Number(operand.displacement);
+    if (operand.base === "RIP") {
+      view.setUint16(at + record.base, ripBaseSlot, true);
+      displacement += next;
+    } else if (operand.base !== undefined) view.setUint16(at + record.base, 8 * operand.base, true);
+    if (operand.index !== undefined) {
+      view.setUint16(at + record.index, 8 * operand.index, true);
+      view.setUint8(at + record.scale, Math.log2(operand.scale));
+    }
+    view.setInt32(at + record.displacement, displacement, true);
+  }
+
+  /** A record of one instruction that returns to the processor after it. `offset`: its page offset. */
+  stepRecord(instruction: Instruction, offset: number, mode: CodeMode): number {
+    const at = stepRecordsOffset;
+    this.#writeRecord(at, instruction, mode, offset, 0, false);
+    this.#exitRecord(at + recordBytes, ExitKind.stepped, (offset + instruction.length) & 0xffff, 1);
+    this.#module.materialise();
+    return at;
+  }
+}
+
+export type { Semantics };

@@ -1,0 +1,115 @@
+import { CR0, CR4 } from "../arch/control-registers.ts";
+import { access, segmentType } from "../arch/descriptors.ts";
+import { RFLAGS } from "../arch/flags.ts";
+import type { SegmentPlan, SegmentPlans } from "../codegen/handler.ts";
+import type { DecodeMode } from "../isa/instruction.ts";
+import type { CpuState } from "../state/cpu-state.ts";
+import { offsetOf } from "../state/layout.ts";
+import { codeSize, cpl, isProtected, isRealLike, stackSize } from "./mode.ts";
+
+/** Everything outside its bytes that decides how an instruction is decoded and addressed: the key of decoded code. */
+export interface CodeMode extends DecodeMode {
+  readonly number: number;
+  readonly plans: SegmentPlans;
+  /** Some of x87, MMX, SSE would fault: their instructions are left to the processor, which knows which. */
+  readonly unitsBlocked: boolean;
+  /** Instruction bytes are within the code segment's limit wherever they are. */
+  readonly flatCode: boolean;
+}
+
+const names = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
+const accessOffsets = names.map((name) => offsetOf(`${name}.access`));
+const limitOffsets = names.map((name) => offsetOf(`${name}.limit`));
+const baseOffsets = names.map((name) => offsetOf(`${name}.base`));
+const cr0Offset = offsetOf("CR0");
+const cr4Offset = offsetOf("CR4");
+const flagsOffset = offsetOf("RFLAGS");
+const unitBits = Number(CR0.EM | CR0.TS);
+const OSFXSR = Number(CR4.OSFXSR);
+const AM = Number(CR0.AM);
+const AC = Number(RFLAGS.AC);
+const planNumber: Record<SegmentPlan, number> = { zero: 0, base: 1, checked: 2 };
+const planNames: readonly SegmentPlan[] = ["zero", "base", "checked"];
+
+const longPlans = 0b01_01_00_00_00_00; // GS, FS: add the base
+
+/** Writable expand-up data up to 4 GiB: no access through it can fail. */
+const planOf = (state: CpuState, n: number): SegmentPlan => {
+  const rights = state.view.getUint32(accessOffsets[n]!, true);
+  const plain =
+    (rights & (access.unusable | access.P | access.S)) === (access.P | access.S) &&
+    (rights & (segmentType.code | segmentType.expandDown | segmentType.writable)) === segmentType.writable &&
+    state.view.getUint32(limitOffsets[n]!, true) === 0xffff_ffff;
+  if (!plain) return "checked";
+  return state.view.getUint32(baseOffsets[n]!, true) === 0 ? "zero" : "base";
+};
+
+/** Interns modes, so that code decoded in one is found again in the same. */
+export class CodeModes {
+  readonly #modes = new Map<string | number, CodeMode>();
+  #next = 1;
+
+  /** The mode of a processor about to run the code at its CS:RIP. `pageBase`: RIP of byte 0 of the code page. */
+  current(state: CpuState): CodeMode {
+    const view = state.view;
+    const code = codeSize(state);
+    const cr0 = view.getUint32(cr0Offset, true);
+    const blocked = (cr0 & unitBits) !== 0 || (view.getUint32(cr4Offset, true) & OSFXSR) === 0;
+    const aligned = (cr0 & AM) !== 0 && (view.getUint32(flagsOffset, true) & AC) !== 0 && cpl(state) === 3;
+    if (code === 64) {
+      const key = (blocked ? 1 : 0) | (aligned ? 2 : 0);
+      return (
+        this.#modes.get(key) ??
+        this.#add(key, state, aligned ? 0b10_10_10_10_10_10 : longPlans, blocked, true)
+      );
+    }
+    const realLike = isRealLike(state);
+    let plans = 0;
+    for (let n = 0; n < 6; n++) plans |= (realLike || aligned ? 2 : planNumber[planOf(state, n)]) << (2 * n);
+    const rights = view.getUint32(accessOffsets[1]!, true);
+    const flat =
+      isProtected(state) &&
+      !realLike &&
+      (rights & access.unusable) === 0 &&
+      view.getUint32(limitOffsets[1]!, true) === 0xffff_ffff &&
+      (view.getUint32(baseOffsets[1]!, true) & 0xfff) === 0;
+    let key =
+      (4 + (code >>> 5) + (stackSize(state) >>> 5) * 2 + (realLike ? 4 : 0) + (blocked ? 8 : 0)) * 4096 +
+      plans;
+    if (flat) return this.#modes.get(key) ?? this.#add(key, state, plans, blocked, true);
+    key = key * 2 + 1;
+    const text = `${key}:${view.getUint32(baseOffsets[1]!, true)}:${view.getUint32(limitOffsets[1]!, true)}`;
+    return this.#modes.get(text) ?? this.#add(text, state, plans, blocked, false);
+  }
+
+  #add(
+    key: string | number,
+    state: CpuState,
+    plans: number,
+    unitsBlocked: boolean,
+    flatCode: boolean,
+  ): CodeMode {
+    const plan = (n: number): SegmentPlan => planNames[(plans >>> (2 * n)) & 3]!;
+    const mode: CodeMode = {
+      number: this.#next++,
+      codeSize: codeSize(state),
+      stackSize: stackSize(state),
+      realLike: isRealLike(state),
+      plans: { ES: plan(0), CS: plan(1), SS: plan(2), DS: plan(3), FS: plan(4), GS: plan(5) },
+      unitsBlocked,
+      flatCode,
+    };
+    this.#modes.set(key, mode);
+    return mode;
+  }
+
+  /** Forget all modes (their decoded code is forgotten too): the guest can make new ones without end. */
+  clear(): void {
+    this.#modes.clear();
+    this.#next = 1;
+  }
+
+  get size(): number {
+    return this.#modes.size;
+  }
+}

@@ -1,0 +1,339 @@
+import { CR4 } from "../arch/control-registers.ts";
+import { DR6 } from "../arch/debug-registers.ts";
+import { errorCode as code, segmentType, selectorTI, systemType, TSS32 } from "../arch/descriptors.ts";
+import { Exception } from "../arch/exceptions.ts";
+import { RFLAGS } from "../arch/flags.ts";
+import { type Core, Fault } from "./core.ts";
+import { enterDebugException } from "./debug-registers.ts";
+import { readLinear, readLinearNumber } from "./linear-memory.ts";
+import { cpl, iopl, isCanonical, isIa32e, isProtected, isVirtual8086 } from "./mode.ts";
+import { Access } from "./page-walk.ts";
+import {
+  currentStack, type Descriptor, fetchDescriptor, GP, getSegment, isNull, markDescriptor, NP, nullSegment, 
+  readTss, realSegment,type Segment, SS, type Stack,selectorOf, setSegment, 
+} from "./segmentation.ts"; // biome-ignore format: one list
+import { innerPointer64, innerSS64, innerStack, stack64 } from "./stack-switch.ts";
+import { switchTask } from "./task-switch.ts";
+
+/** Interruption types of SDM Vol. 3, "Event Injection"; INT n is a software interrupt, INT3 and INTO software exceptions, INT1 the privileged one. */
+export type EventType =
+  | "external interrupt"
+  | "NMI"
+  | "hardware exception"
+  | "software interrupt"
+  | "privileged software exception"
+  | "software exception";
+
+/** An interrupt or exception to be delivered through the IDT. */
+export interface Event {
+  readonly type: EventType;
+  readonly vector: number;
+  readonly errorCode?: number | undefined;
+  /** New CR2 for #PF; DR6 bits for #DB. */
+  readonly payload?: bigint | undefined;
+  /** Pushed instruction pointer; state.RIP when absent. */
+  readonly returnRip?: bigint;
+  /** Taken between two iterations of a repeated string instruction: RF is set in the pushed image. */
+  readonly midRepeat?: boolean;
+}
+
+export const eventOf = (fault: Fault): Event => ({
+  type: "hardware exception",
+  vector: fault.vector,
+  errorCode: fault.errorCode,
+  payload: fault.payload,
+});
+
+const bit = (...vectors: number[]): number => vectors.reduce((set, vector) => set | (1 << vector), 0);
+const { DE, DB, NMI, DF, PF, VE, MC } = Exception;
+/** SDM Vol. 3, Table "Interrupt and Exception Classes". */
+const contributory = bit(DE, Exception.TS, Exception.NP, Exception.SS, Exception.GP, Exception.CP);
+const pageFaults = bit(PF, VE);
+/** Fault-class exceptions set RF in the pushed image; #DB by its cause. */
+const trapsAndAborts = bit(DB, NMI, Exception.BP, Exception.OF, DF, MC);
+
+/** The exception that follows when `second` arises while `first` is delivered; undefined is a triple fault. */
+const combine = (first: Event, second: Fault): Event | undefined => {
+  const next = eventOf(second);
+  if (first.type !== "hardware exception" || first.vector > 31) return next;
+  const one = 1 << first.vector;
+  const two = 1 << second.vector;
+  if (first.vector === DF) return two & (contributory | pageFaults) ? undefined : next;
+  const double =
+    (one & contributory && two & contributory) || (one & pageFaults && two & (contributory | pageFaults));
+  return double ? { type: "hardware exception", vector: DF, errorCode: 0 } : next;
+};
+
+/**
+ * Deliver an event, and whatever exceptions that raises, down to a double fault; a third one shuts the processor down
+ * (activity 2). Waiting for an interrupt ends, blocking by STI and MOV SS ends, an NMI blocks NMIs.
+ */
+export const deliver = (core: Core, event: Event): void => {
+  const { state } = core;
+  let current: Event | undefined = event;
+  while (current !== undefined) {
+    const fault: Fault | undefined = deliverOnce(core, current);
+    if (fault === undefined) return;
+    if (fault.vector === PF && fault.payload !== undefined) state.CR2 = fault.payload; // even when it becomes #DF
+    current = combine(current, fault);
+  }
+  state.activity = 2;
+};
+
+/** Deliver an exception that an instruction raised; state.RIP is where it was raised. */
+export const deliverFault = (core: Core, fault: Fault): void => deliver(core, eventOf(fault));
+
+/** Deliver one event; the fault that stops its delivery is returned with state unchanged (a task switch excepted). */
+export const deliverOnce = (core: Core, event: Event): Fault | undefined => {
+  const { state } = core;
+  const software = event.type === "software interrupt" || event.type === "software exception";
+  const ext = software ? 0 : code.EXT;
+  if (event.type === "hardware exception") {
+    if (event.vector === PF && event.payload !== undefined) state.CR2 = event.payload;
+    if (event.vector === DB && event.payload !== undefined) enterDebugException(state, event.payload);
+  }
+  const pending = state.pendingDebug;
+  const fault = !isProtected(state)
+    ? deliverReal(core, event)
+    : isVirtual8086(state) && event.type === "software interrupt"
+      ? deliverVirtual8086(core, event)
+      : deliverProtected(core, event, software, ext);
+  if (fault) {
+    state.pendingDebug = pending;
+    return fault;
+  }
+  state.interruptibility &= ~3;
+  if (event.type === "NMI") state.interruptibility |= 8;
+  state.activity = 0;
+  state["MONITOR.armed"] = 0;
+  return undefined;
+};
+
+/** RFLAGS as it is pushed (SDM Vol. 3, "RF Flag"). */
+const flagsImage = (core: Core, event: Event): bigint => {
+  const flags = core.state.RFLAGS;
+  const faultClass =
+    event.type === "hardware exception" &&
+    (event.vector === DB
+      ? ((event.payload ?? 0n) & DR6.BD) !== 0n
+      : event.vector > 31 || ((1 << event.vector) & trapsAndAborts) === 0);
+  return faultClass || event.midRepeat ? flags | RFLAGS.RF : flags;
+};
+
+/** SDM Vol. 2, INT n, "REAL-ADDRESS-MODE". */
+const deliverReal = (core: Core, event: Event): Fault | undefined => {
+  const { state } = core;
+  const entry = 4 * event.vector;
+  if (entry + 3 > state["IDTR.limit"]) return GP(event.vector << 3, code.IDT | code.EXT);
+  const pointer = readLinearNumber(core, (state["IDTR.base"] + BigInt(entry)) & 0xffff_ffffn, 4, Access.READ);
+  if (pointer instanceof Fault) return pointer;
+  const stack = currentStack(core);
+  const fault = stack.pushAll(
+    [state.RFLAGS, BigInt(selectorOf(state, "CS")), event.returnRip ?? state.RIP],
+    2,
+  );
+  if (fault) return fault;
+  state.RSP = stack.pointer;
+  enterRealHandler(core, pointer, false);
+  state.RFLAGS &= ~(RFLAGS.IF | RFLAGS.TF | RFLAGS.AC | RFLAGS.RF);
+  return undefined;
+};
+
+const enterRealHandler = (core: Core, pointer: number, virtual8086: boolean): void => {
+  const { state } = core;
+  setSegment(state, "CS", realSegment(pointer >>> 16, getSegment(state, "CS"), virtual8086));
+  state.RIP = BigInt(pointer & 0xffff);
+};
+
+/** Bit `vector` of the interrupt redirection bitmap, below the I/O map of a 32-bit TSS; 1 where the TSS has none. */
+const redirectionBit = (core: Core, vector: number): number | Fault => {
+  const { state } = core;
+  const limit = state["TR.limit"];
+  if (TSS32.ioMapBase + 1 > limit) return 1;
+  const ioMapBase = readTss(core, TSS32.ioMapBase, 2);
+  if (ioMapBase instanceof Fault) return ioMapBase;
+  const at = ioMapBase - 32 + (vector >> 3);
+  if (at < 0 || at > limit) return 1;
+  const byte = readTss(core, at, 1);
+  return byte instanceof Fault ? byte : (byte >> (vector & 7)) & 1;
+};
+
+/** INT n in virtual-8086 mode (SDM Vol. 3, "Class 3: Software Interrupt Handling in Virtual-8086 Mode"). */
+const deliverVirtual8086 = (core: Core, event: Event): Fault | undefined => {
+  const { state } = core;
+  const sensitive = iopl(state) < 3;
+  if (state.CR4 & CR4.VME) {
+    const bitmap = redirectionBit(core, event.vector);
+    if (bitmap instanceof Fault) return bitmap;
+    if (bitmap === 0) return redirect(core, event, sensitive);
+  }
+  return sensitive ? GP(0) : deliverProtected(core, event, true, 0);
+};
+
+/** Methods 5 and 6: to the handler of the 8086 program, without leaving virtual-8086 mode. */
+const redirect = (core: Core, event: Event, sensitive: boolean): Fault | undefined => {
+  const { state } = core;
+  const pointer = readLinearNumber(core, BigInt(4 * event.vector), 4, Access.USER);
+  if (pointer instanceof Fault) return pointer;
+  let image = state.RFLAGS & 0xffffn;
+  if (sensitive) image = (image & ~RFLAGS.IF) | RFLAGS.IOPL | (state.RFLAGS & RFLAGS.VIF ? RFLAGS.IF : 0n);
+  const stack = currentStack(core);
+  const fault = stack.pushAll([image, BigInt(selectorOf(state, "CS")), event.returnRip ?? state.RIP], 2);
+  if (fault) return fault;
+  state.RSP = stack.pointer;
+  enterRealHandler(core, pointer, true);
+  state.RFLAGS &= ~(RFLAGS.TF | RFLAGS.RF | (sensitive ? RFLAGS.VIF : RFLAGS.IF));
+  return undefined;
+};
+
+interface Gate {
+  readonly type: number;
+  readonly selector: number;
+  readonly offset: bigint;
+  /** Interrupt stack table entry, 0 for none. */
+  readonly ist: number;
+}
+
+/** Read and check the gate of a vector. */
+const fetchGate = (core: Core, vector: number, software: boolean, ext: number): Gate | Fault => {
+  const { state } = core;
+  const ia32e = isIa32e(state);
+  const size = ia32e ? 16 : 8;
+  const refusal = (make: typeof GP): Fault => make(vector << 3, code.IDT | ext);
+  if (vector * size + size - 1 > state["IDTR.limit"]) return refusal(GP);
+  const address = BigInt.asUintN(ia32e ? 64 : 32, state["IDTR.base"] + BigInt(vector * size));
+  const value = readLinear(core, address, 8, Access.IMPLICIT);
+  if (value instanceof Fault) return value;
+  const low = Number(value & 0xffff_ffffn);
+  const high = Number(value >> 32n);
+  const type = (high >> 8) & 0x1f; // S included: it must be 0
+  const isTask = type === systemType.taskGate;
+  const is16 = type === systemType.interruptGate16 || type === systemType.trapGate16;
+  const is32 = type === systemType.interruptGate32 || type === systemType.trapGate32;
+  if (ia32e ? !is32 : !isTask && !is16 && !is32) return refusal(GP);
+  if (software && ((high >> 13) & 3) < cpl(state)) return refusal(GP);
+  if (!(high & 0x8000)) return refusal(NP);
+  let offset = BigInt((low & 0xffff) + (is16 ? 0 : (high & 0xffff_0000) >>> 0));
+  if (ia32e) {
+    const upper = readLinearNumber(core, BigInt.asUintN(64, address + 8n), 4, Access.IMPLICIT);
+    if (upper instanceof Fault) return upper;
+    offset |= BigInt(upper) << 32n;
+  }
+  return { type, selector: low >>> 16, offset, ist: ia32e ? high & 7 : 0 };
+};
+
+/** SDM Vol. 2, INT n, "PROTECTED-MODE" and "IA-32e-MODE". */
+const deliverProtected = (core: Core, event: Event, software: boolean, ext: number): Fault | undefined => {
+  const gate = fetchGate(core, event.vector, software, ext);
+  if (gate instanceof Fault) return gate;
+  if (gate.type === systemType.taskGate) return throughTaskGate(core, event, gate.selector, ext);
+  const { state } = core;
+  if (isNull(gate.selector)) return GP(0, ext);
+  const descriptor = fetchDescriptor(core, gate.selector);
+  if (descriptor instanceof Fault) return descriptor;
+  if (descriptor === undefined || !descriptor.isCode || descriptor.dpl > cpl(state))
+    return GP(gate.selector, ext);
+  if (isIa32e(state) && (!descriptor.long || descriptor.big)) return GP(gate.selector, ext);
+  if (!descriptor.present) return NP(gate.selector, ext);
+  const inner = !descriptor.isConforming && descriptor.dpl < cpl(state);
+  if (isVirtual8086(state) && (!inner || descriptor.dpl !== 0)) return GP(gate.selector, ext);
+  const level = inner ? descriptor.dpl : cpl(state);
+  return isIa32e(state)
+    ? enter64(core, event, gate, descriptor, inner, level, ext)
+    : enterLegacy(core, event, gate, descriptor, inner, level, ext);
+};
+
+const throughTaskGate = (core: Core, event: Event, selector: number, ext: number): Fault | undefined => {
+  const { state } = core;
+  if (isNull(selector) || selector & selectorTI) return GP(selector, ext);
+  const descriptor = fetchDescriptor(core, selector);
+  if (descriptor instanceof Fault) return descriptor;
+  if (descriptor === undefined || descriptor.isSegment) return GP(selector, ext);
+  if (descriptor.type !== systemType.TSS16 && descriptor.type !== systemType.TSS32) return GP(selector, ext);
+  if (!descriptor.present) return NP(selector, ext);
+  const rip = event.returnRip ?? state.RIP;
+  const fault = switchTask(core, descriptor, "interrupt", rip, ext, flagsImage(core, event));
+  if (fault || event.errorCode === undefined) return fault;
+  const stack = currentStack(core, SS(0, ext));
+  const overflow = stack.push(BigInt(event.errorCode), descriptor.type === systemType.TSS32 ? 4 : 2);
+  if (!overflow) state.RSP = stack.pointer;
+  return overflow;
+};
+
+/** What every gate ends with: CS, RIP and flags. */
+const enterHandler = (core: Core, gate: Gate, descriptor: Descriptor, level: number): void => {
+  const { state } = core;
+  setSegment(state, "CS", descriptor.segment(level));
+  state.RIP = gate.offset;
+  const isInterruptGate =
+    gate.type === systemType.interruptGate32 || gate.type === systemType.interruptGate16;
+  state.RFLAGS &= ~(RFLAGS.TF | RFLAGS.NT | RFLAGS.VM | RFLAGS.RF | (isInterruptGate ? RFLAGS.IF : 0n));
+};
+
+const enter64 = (
+  core: Core,
+  event: Event,
+  gate: Gate,
+  descriptor: Descriptor,
+  inner: boolean,
+  level: number,
+  ext: number,
+): Fault | undefined => {
+  const { state, model } = core;
+  let pointer: bigint | Fault = state.RSP;
+  if (inner || gate.ist) pointer = innerPointer64(core, level, gate.ist, ext);
+  if (pointer instanceof Fault) return pointer;
+  if (!isCanonical(pointer, model.linearAddressBits)) return SS(0, ext);
+  if (!isCanonical(gate.offset, model.linearAddressBits)) return GP(0, ext);
+  const stack = stack64(core, pointer & ~0xfn, level, SS(0, ext));
+  const values = [
+    BigInt(selectorOf(state, "SS")),
+    state.RSP,
+    flagsImage(core, event),
+    BigInt(selectorOf(state, "CS")),
+    event.returnRip ?? state.RIP,
+  ];
+  if (event.errorCode !== undefined) values.push(BigInt(event.errorCode));
+  const fault = stack.pushAll(values, 8) ?? markDescriptor(core, descriptor, segmentType.accessed);
+  if (fault) return fault;
+  if (inner) setSegment(state, "SS", innerSS64(level));
+  state.RSP = stack.pointer;
+  enterHandler(core, gate, descriptor, level);
+  return undefined;
+};
+
+const enterLegacy = (
+  core: Core,
+  event: Event,
+  gate: Gate,
+  descriptor: Descriptor,
+  inner: boolean,
+  level: number,
+  ext: number,
+): Fault | undefined => {
+  const { state } = core;
+  const bytes = gate.type === systemType.interruptGate32 || gate.type === systemType.trapGate32 ? 4 : 2;
+  const virtual8086 = isVirtual8086(state);
+  let segment: Segment | undefined;
+  let stack: Stack;
+  const values: bigint[] = [];
+  if (inner) {
+    const found = innerStack(core, level, ext);
+    if (found instanceof Fault) return found;
+    ({ segment, stack } = found);
+    if (virtual8086)
+      for (const name of ["GS", "FS", "DS", "ES"] as const) values.push(BigInt(selectorOf(state, name)));
+    values.push(BigInt(selectorOf(state, "SS")), state.RSP);
+  } else stack = currentStack(core, SS(0, ext));
+  if (gate.offset > BigInt(descriptor.limit)) return GP(0, ext);
+  values.push(flagsImage(core, event), BigInt(selectorOf(state, "CS")), event.returnRip ?? state.RIP);
+  if (event.errorCode !== undefined) values.push(BigInt(event.errorCode));
+  const fault = stack.pushAll(values, bytes) ?? markDescriptor(core, descriptor, segmentType.accessed);
+  if (fault) return fault;
+  if (virtual8086)
+    for (const name of ["GS", "FS", "DS", "ES"] as const) setSegment(state, name, nullSegment(0));
+  if (segment) setSegment(state, "SS", segment);
+  state.RSP = stack.pointer;
+  enterHandler(core, gate, descriptor, level);
+  return undefined;
+};

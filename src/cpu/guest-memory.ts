@@ -1,0 +1,166 @@
+import { ramOffset } from "../codegen/memory-map.ts";
+import { wasmPageBytes } from "../wasm/engine.ts";
+import type { PhysicalBus } from "./core.ts";
+
+/** Where physical RAM leaves room for devices: RAM beyond this address continues at 4 GiB. */
+export const pciHoleStart = 0xb000_0000;
+export const fourGiB = 0x1_0000_0000;
+/** Most RAM a machine can have: what one 32-bit WebAssembly memory holds besides our own tables, rounded down. */
+export const maximumRamBytes = 3840 * 1024 * 1024;
+
+/** Memory-mapped devices behind the RAM. */
+export interface DeviceSpace {
+  read(address: number, size: 1 | 2 | 4): number;
+  write(address: number, value: number, size: 1 | 2 | 4): void;
+}
+
+/** A ROM image in the physical address space: read-only, executable. */
+interface Rom {
+  readonly start: number;
+  readonly length: number;
+  /** Offset in linear memory. */
+  readonly offset: number;
+}
+
+/**
+ * Guest-physical memory: RAM and ROM inside the linear memory that translated code runs in, devices behind it. RAM is
+ * one block from 0, continued at 4 GiB, with the legacy video hole 0xA0000-0xBFFFF left to devices.
+ */
+export class GuestMemory implements PhysicalBus {
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly ramBytes: number;
+  /** RAM below the PCI hole, bytes. */
+  readonly lowBytes: number;
+  readonly #devices: DeviceSpace;
+  readonly #roms: Rom[] = [];
+  #romEnd: number;
+  readonly #romLimit: number;
+  /** One byte per 4-KiB page of RAM and ROM (by memory offset): 1 = holds decoded code. */
+  readonly codePages: Uint8Array;
+  /** Told before bytes of a page that holds decoded code change. */
+  onCodeWrite: (memoryOffset: number, length: number) => void = () => {};
+
+  /** `ramBytes` is a multiple of 4 KiB up to `maximumRamBytes`; `romBytes`: room for ROM images. */
+  constructor(ramBytes: number, romBytes: number, devices: DeviceSpace) {
+    this.ramBytes = ramBytes;
+    this.lowBytes = Math.min(ramBytes, pciHoleStart);
+    this.#devices = devices;
+    const total = ramOffset + ramBytes + romBytes;
+    const pages = Math.ceil(total / wasmPageBytes);
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.view = new DataView(this.memory.buffer);
+    this.#romEnd = ramOffset + ramBytes;
+    this.#romLimit = this.#romEnd + romBytes;
+    this.codePages = new Uint8Array((ramBytes + romBytes) >>> 12);
+  }
+
+  /** Place a ROM image; it hides RAM under it. Returns false when it does not fit the room reserved for ROM. */
+  addRom(start: number, image: Uint8Array): boolean {
+    const length = Math.ceil(image.length / 4096) * 4096;
+    if (this.#romEnd + length > this.#romLimit) return false;
+    this.bytes.set(image, this.#romEnd);
+    this.#roms.unshift({ start, length, offset: this.#romEnd });
+    this.#romEnd += length;
+    return true;
+  }
+
+  /** The same ROM at another address (the BIOS area below 1 MiB). `from` bytes into the image at `romStart`. */
+  aliasRom(start: number, length: number, romStart: number, from: number): void {
+    const rom = this.#roms.find((candidate) => candidate.start === romStart);
+    if (rom !== undefined) this.#roms.unshift({ start, length, offset: rom.offset + from });
+  }
+
+  #romAt(address: number): Rom | undefined {
+    for (const rom of this.#roms) if (address >= rom.start && address < rom.start + rom.length) return rom;
+    return undefined;
+  }
+
+  /** Offset in linear memory of a physical address, or -1 where there is neither RAM nor ROM. */
+  offsetOf(address: number): number {
+    if (this.#roms.length > 0) {
+      const rom = this.#romAt(address);
+      if (rom !== undefined) return rom.offset + (address - rom.start);
+    }
+    if (address < this.lowBytes) return address >= 0xa_0000 && address < 0xc_0000 ? -1 : ramOffset + address;
+    if (address >= fourGiB && address < fourGiB + (this.ramBytes - this.lowBytes))
+      return ramOffset + this.lowBytes + (address - fourGiB);
+    return -1;
+  }
+
+  isWritable(address: number): boolean {
+    return this.#roms.length === 0 || this.#romAt(address) === undefined;
+  }
+
+  isRam(address: number): boolean {
+    return this.offsetOf(address) >= 0;
+  }
+
+  /** Number of the page of code tracking that holds this memory offset. */
+  static pageOf(memoryOffset: number): number {
+    return (memoryOffset - ramOffset) >>> 12;
+  }
+
+  read(address: number, size: 1 | 2 | 4): number {
+    const offset = this.offsetOf(address);
+    if (offset < 0) return this.#devices.read(address, size);
+    return size === 4
+      ? this.view.getUint32(offset, true)
+      : size === 2
+        ? this.view.getUint16(offset, true)
+        : this.bytes[offset]!;
+  }
+
+  write(address: number, value: number, size: 1 | 2 | 4): void {
+    const offset = this.offsetOf(address);
+    if (offset < 0) {
+      this.#devices.write(address, value, size);
+      return;
+    }
+    if (!this.isWritable(address)) return;
+    if (this.codePages[GuestMemory.pageOf(offset)] !== 0) this.onCodeWrite(offset, size);
+    if (size === 4) this.view.setUint32(offset, value, true);
+    else if (size === 2) this.view.setUint16(offset, value, true);
+    else this.bytes[offset] = value;
+  }
+
+  /** Copy bytes out of RAM or ROM; beyond it all ones. For devices and loaders; never touches a device register. */
+  readBytes(address: number, length: number): Uint8Array {
+    const out = new Uint8Array(length).fill(0xff);
+    this.#eachPage(address, length, (offset, from, count) => {
+      out.set(this.bytes.subarray(offset, offset + count), from);
+    });
+    return out;
+  }
+
+  /** Copy bytes into RAM; what lies beyond it is dropped. */
+  writeBytes(address: number, bytes: Uint8Array): void {
+    this.#eachPage(address, bytes.length, (offset, from, count, at) => {
+      if (!this.isWritable(at)) return;
+      if (this.codePages[GuestMemory.pageOf(offset)] !== 0) this.onCodeWrite(offset, count);
+      this.bytes.set(bytes.subarray(from, from + count), offset);
+    });
+  }
+
+  #eachPage(
+    address: number,
+    length: number,
+    visit: (offset: number, from: number, count: number, at: number) => void,
+  ): void {
+    let from = 0;
+    while (from < length) {
+      const at = address + from;
+      const count = Math.min(length - from, 4096 - (at % 4096));
+      const offset = this.offsetOf(at);
+      if (offset >= 0) visit(offset, from, count, at);
+      from += count;
+    }
+  }
+
+  /** All of RAM, for hashing and snapshots. */
+  ram(): Uint8Array {
+    return this.bytes.subarray(ramOffset, ramOffset + this.ramBytes);
+  }
+}
