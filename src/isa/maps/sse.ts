@@ -204,7 +204,7 @@ const integers: readonly Row[] = [
 // biome-ignore format: one row per fact
 const floats: readonly Row[] = [
   op(0x2a, float.CVTPI2PS, [w(V.q), N.q], SSE_MMX),
-  op(0x2a, float.CVTPI2PS, [w(V.q), M.q], SSE_MMX),
+  op(0x2a, float.CVTPI2PS, [w(V.q), M.q], PS),
   op(0x2a, float.CVTPI2PD, [w(V.dq), N.q], { ...SSE_MMX, prefix: 0x66 }),
   op(0x2a, float.CVTPI2PD, [w(V.dq), M.q], PD),
   op(0x2a, float.CVTSI2SS, [w(V.d), E.y], SS),

@@ -21,21 +21,25 @@ const CR4_OSXMMEXCPT_BIT = 10;
 /**
  * The exceptions of all lanes become flags of MXCSR; an unmasked one raises #XM, or #UD when CR4.OSXMMEXCPT = 0, and
  * only the flags change (SDM Vol. 1, "Handling SIMD Floating-Point Exceptions in Software"). An unmasked pre-computation
- * exception of one lane stops the others before they could detect overflow, underflow or inexactness.
+ * exception of one lane stops the others before they could detect overflow, underflow or inexactness. Where the lanes of
+ * one step are the operands of the next, an unmasked exception ends the instruction before the next step.
  */
-const settle = (frame: Frame, lanes: readonly FloatLane[]): void => {
-  const mxcsr = frame.register("MXCSR", 32);
-  const detected = lanes.map((lane) => lane.exceptions).reduce((all, one) => all.or(one));
-  const unmasked = detected.and(mxcsr.shr(7).truncate(8).not()).and(0x3f);
-  const early = unmasked.and(PRE_COMPUTATION).isZero().not();
-  const raised = select(early, detected.and(PRE_COMPUTATION), detected);
-  const flagged = mxcsr.or(raised.zeroExtend(32));
-  const faults = unmasked.isZero().not();
+const settle = (frame: Frame, ...steps: readonly (readonly FloatLane[])[]): void => {
+  let mxcsr = frame.register("MXCSR", 32);
   const enabled = frame.register("CR4", 64).bit(CR4_OSXMMEXCPT_BIT);
-  const commit = { name: "MXCSR", value: flagged };
-  frame.fault(Exception.XM, faults.and(enabled), undefined, commit);
-  frame.fault(Exception.UD, faults.and(enabled.not()), undefined, commit);
-  frame.set("MXCSR", flagged);
+  const masks = mxcsr.shr(7).truncate(8);
+  for (const lanes of steps) {
+    const detected = lanes.map((lane) => lane.exceptions).reduce((all, one) => all.or(one));
+    const unmasked = detected.and(masks.not()).and(0x3f);
+    const early = unmasked.and(PRE_COMPUTATION).isZero().not();
+    const raised = select(early, detected.and(PRE_COMPUTATION), detected);
+    mxcsr = mxcsr.or(raised.zeroExtend(32));
+    const faults = unmasked.isZero().not();
+    const commit = { name: "MXCSR", value: mxcsr };
+    frame.fault(Exception.XM, faults.and(enabled), undefined, commit);
+    frame.fault(Exception.UD, faults.and(enabled.not()), undefined, commit);
+  }
+  frame.set("MXCSR", mxcsr);
 };
 
 /** Raise what the lanes raised and write their values, zero-extended to DEST. */
@@ -255,33 +259,44 @@ export const CVTSI2SD = defineWith("CVTSI2SD", (frame, dest, src) => {
 });
 
 /**
- * Products of the lanes that imm8[7:4] selects (the others count as +0), summed in pairs, and the sum in the lanes that
- * imm8[3:0] selects (0 in the others).
+ * Products of the lanes that imm8[7:4] selects (the others count as +0), summed in pairs, then the pairs' sums; the lanes
+ * that imm8[3:0] selects get the sum, the others 0. Every lane is summed on its own and which operand comes first decides
+ * between NaNs, so lanes can differ: `pairOrder` says it for the pairs, as processors were seen to do.
  */
-const dotProduct = (mnemonic: string, width: FloatWidth): Semantics =>
+const dotProduct = (
+  mnemonic: string,
+  width: FloatWidth,
+  pairOrder: "own first" | "neighbour first",
+): Semantics =>
   defineWith(mnemonic, (frame, dest, src, choice) => {
     const mxcsr = frame.register("MXCSR", 32);
     const format = formatName(width);
     const others = src!.lanes(width);
-    const steps: FloatLane[] = [];
-    let terms = dest!.lanes(width).map((a, i) => {
-      const product = floatLane(`${format}.mul`, width, [a, others[i]!], mxcsr);
-      const selected = choice!.bit(4 + i);
-      steps.push({ ...product, exceptions: select(selected, product.exceptions, constant(0, 8)) });
-      return select(selected, product.value, constant(0, width));
-    });
-    while (terms.length > 1) {
-      const sums = Array.from({ length: terms.length / 2 }, (_, i) =>
-        floatLane(`${format}.add`, width, [terms[2 * i]!, terms[2 * i + 1]!], mxcsr),
+    const zero = { value: constant(0, width), exceptions: constant(0, 8) };
+    const steps = [
+      dest!.lanes(width).map((a, i) => {
+        const product = floatLane(`${format}.mul`, width, [a, others[i]!], mxcsr);
+        const selected = choice!.bit(4 + i);
+        return {
+          value: select(selected, product.value, zero.value),
+          exceptions: select(selected, product.exceptions, zero.exceptions),
+        };
+      }),
+    ];
+    for (let distance = 1; distance < others.length; distance *= 2) {
+      const terms = steps.at(-1)!.map((lane) => lane.value);
+      const neighbourFirst = distance === 1 && pairOrder === "neighbour first";
+      steps.push(
+        terms.map((own, i) => {
+          const other = terms[i ^ distance]!;
+          return floatLane(`${format}.add`, width, neighbourFirst ? [other, own] : [own, other], mxcsr);
+        }),
       );
-      steps.push(...sums);
-      terms = sums.map((sum) => sum.value);
     }
-    settle(frame, steps);
-    const sum = terms[0]!;
-    const lanes = others.map((_, i) => select(choice!.bit(i), sum, constant(0, width)));
-    frame.write(dest!, vector(lanes));
+    settle(frame, ...steps);
+    const sums = steps.at(-1)!;
+    frame.write(dest!, vector(sums.map(({ value }, i) => select(choice!.bit(i), value, zero.value))));
   });
 
-export const DPPS = dotProduct("DPPS", 32);
-export const DPPD = dotProduct("DPPD", 64);
+export const DPPS = dotProduct("DPPS", 32, "neighbour first");
+export const DPPD = dotProduct("DPPD", 64, "own first");
