@@ -1,0 +1,69 @@
+import { FreeSpace } from "./free-space.ts";
+import {
+  flatState,
+  flatTableBytes,
+  type InitialCpuState,
+  identityMapBytes,
+  identityMapLength,
+  realModeState,
+} from "./initial-state.ts";
+import {
+  type BootRefusal,
+  type BootRequest,
+  type LoadPlan,
+  type LoadSegment,
+  refuse,
+  segmentOf,
+} from "./load-plan.ts";
+import { FOUR_GIB, hex, mebibytes, offeredRam } from "./memory-map.ts";
+
+/** Where a PC's firmware puts a boot sector. */
+export const BOOT_SECTOR_ADDRESS = 0x7c00;
+
+const REAL_MODE_END = 0x10_0000;
+const SEGMENT_LENGTH = 0x1_0000;
+const CODE_SELECTOR = 0x08;
+const DATA_SELECTOR = 0x10;
+
+/**
+ * Plans a file without a format: its bytes at `address`, entered at the first one. In real mode CS is 0 when the address
+ * allows it, as for a boot sector. `mode` enters it with flat segments instead: "protected32" without paging, "long64" with the first
+ * 4 GiB mapped to themselves.
+ */
+export const planFlat = (
+  request: BootRequest,
+  address: number = BOOT_SECTOR_ADDRESS,
+  mode: InitialCpuState["mode"] = "real",
+): LoadPlan | BootRefusal => {
+  const { image, memoryMap } = request;
+  if (image.bytes.length === 0) return refuse(`${image.name} is empty, expected a flat binary`);
+  const end = mode === "real" ? REAL_MODE_END : FOUR_GIB;
+  if (address >= end)
+    return refuse(
+      `${image.name}: load address is ${hex(address)}, expected one below ${hex(end)} to enter it in ${mode === "real" ? "real" : "protected"} mode`,
+    );
+  const space = new FreeSpace(memoryMap);
+  if (!space.isRam(address, image.bytes.length))
+    return refuse(
+      `${image.name}: ${image.bytes.length} bytes at ${hex(address)} do not lie in RAM, of which there is ${mebibytes(offeredRam(memoryMap))}`,
+    );
+  space.reserve(address, image.bytes.length);
+  const segments: LoadSegment[] = [segmentOf(address, image.bytes)];
+  if (mode === "real") {
+    const selector = address < SEGMENT_LENGTH ? 0 : address >>> 4;
+    const CS = { selector, base: BigInt(selector << 4) };
+    const cpu = realModeState({ CS, IP: address - (selector << 4) });
+    return { protocol: "flat", segments, roms: [], cpu };
+  }
+  const gdt = flatTableBytes({ mode, codeSelector: CODE_SELECTOR, dataSelector: DATA_SELECTOR });
+  const gdtAddress = space.lowest(gdt.length);
+  const mapAddress = mode === "long64" ? space.lowest(identityMapLength) : 0;
+  if (gdtAddress === undefined || mapAddress === undefined)
+    return refuse(
+      `${mebibytes(offeredRam(memoryMap))} of memory leaves no room for descriptor and page tables beside ${image.name}, expected ${mebibytes(identityMapLength + gdt.length)}`,
+    );
+  segments.push(segmentOf(gdtAddress, gdt));
+  if (mode === "long64") segments.push(segmentOf(mapAddress, identityMapBytes(mapAddress)));
+  const table = { mode, codeSelector: CODE_SELECTOR, dataSelector: DATA_SELECTOR, address: gdtAddress };
+  return { protocol: "flat", segments, roms: [], cpu: flatState(table, address, {}, mapAddress) };
+};
