@@ -35,7 +35,7 @@ export type Effect =
    */
   | { readonly kind: "fault"; readonly when: Value; readonly vector: number; readonly errorCode: Value | undefined; readonly commit?: Commit }
   | { readonly kind: "store"; readonly segment: SegmentSource; readonly address: Value; readonly value: Value }
-  /** Write an operand of the instruction: register or memory, as encoded. */
+  /** Write an operand of the instruction: register or memory, as encoded. 64 bits written to a 32-bit register operand are the whole register. */
   | { readonly kind: "writeOperand"; readonly index: number; readonly value: Value }
   /** Write the low bits of a state field; a 32-bit write of a general register zero-extends to 64. */
   | { readonly kind: "writeRegister"; readonly name: string; readonly value: Value }

@@ -1,5 +1,5 @@
-import type { Commit, Effect, Flags, FlagName, SegmentSource } from "./effects.ts";
-import { constant, leaf, TRUE, Value, type Width } from "./value.ts";
+import type { Commit, Effect, FlagName, Flags, SegmentSource } from "./effects.ts";
+import { constant, leaf, TRUE, type Value, type Width } from "./value.ts";
 
 /** What is fixed when an instruction is decoded, and may change its meaning. */
 export interface Form {
@@ -96,8 +96,19 @@ export class Frame {
   /** Write an operand; the frame knows whether it is a register or memory. */
   write(operand: Value, value: Value): void {
     const index = this.#indexOf(operand);
-    if (value.width !== operand.width) throw new Error(`write ${value.width} bits to operand of ${operand.width}`);
+    if (value.width !== operand.width)
+      throw new Error(`write ${value.width} bits to operand of ${operand.width}`);
     this.effects.push({ kind: "writeOperand", index, value });
+  }
+
+  /** All 64 bits of a general register operand, for instructions that may leave bits 63:32 alone (BSF, CMPXCHG). */
+  whole(operand: Value): Value {
+    return leaf.operand(this.#indexOf(operand), 64);
+  }
+
+  /** Write all 64 bits of a general register operand of 32 bits. */
+  writeWhole(operand: Value, value: Value): void {
+    this.effects.push({ kind: "writeOperand", index: this.#indexOf(operand), value });
   }
 
   /** Write a state field; 8 and 16 bits merge, 32 bits of a general register zero-extend. */

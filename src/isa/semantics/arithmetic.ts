@@ -4,13 +4,15 @@ import { concat, FALSE, select, type Value } from "../../ir/value.ts";
 import { define, defineWith } from "../define.ts";
 import { asNumber, statusOf } from "./status.ts";
 
-const flagsOfSum = (dest: Value, src: Value, sum: Value, CF: Value): Flags => ({
+/** Flags of `sum` = DEST + SRC, carry out given. */
+export const flagsOfSum = (dest: Value, src: Value, sum: Value, CF: Value): Flags => ({
   ...statusOf(sum),
   CF,
   AF: dest.xor(src).xor(sum).bit(4),
   OF: dest.xor(sum).and(src.xor(sum)).sign,
 });
 
+/** Flags of `difference` = DEST - SRC, borrow given. */
 const flagsOfDifference = (dest: Value, src: Value, difference: Value, CF: Value): Flags => ({
   ...statusOf(difference),
   CF,
@@ -102,15 +104,19 @@ export const ADOX = defineWith("ADOX", (frame, dest, src) => {
   frame.flags({ OF: dest!.and(src!).or(dest!.or(src!).and(sum.not())).sign });
 });
 
-/** CMPXCHG: equal to the accumulator: DEST <- SRC; else accumulator <- DEST. DEST is written either way. */
+/** CMPXCHG: equal to the accumulator: DEST <- SRC; else accumulator <- DEST. A memory DEST is written either way. */
 export const CMPXCHG = defineWith("CMPXCHG", (frame, dest, src) => {
   const width = dest!.width;
   const accumulator = frame.register("RAX", width);
   const isEqual = accumulator.equal(dest!);
-  // A 32-bit load of EAX clears the upper half of RAX only when it happens.
-  if (width === 32) frame.set("RAX", select(isEqual, frame.register("RAX"), dest!.zeroExtend(64)));
+  // A 32-bit register that keeps its value keeps bits 63:32 too.
+  const chosen = (when: Value, value: Value, whole: Value): Value =>
+    select(when, value.zeroExtend(64), whole);
+  if (width === 32) frame.set("RAX", chosen(isEqual.not(), dest!, frame.register("RAX")));
   else frame.set("RAX", select(isEqual, accumulator, dest!));
-  frame.write(dest!, select(isEqual, src!, dest!));
+  if (width === 32 && !frame.isMemory(dest!))
+    frame.writeWhole(dest!, chosen(isEqual, src!, frame.whole(dest!)));
+  else frame.write(dest!, select(isEqual, src!, dest!));
   frame.flags(comparisonFlags(accumulator, dest!));
 });
 

@@ -1,7 +1,8 @@
 /** Bit and byte instructions: SDM Vol. 1, "Bit and Byte Instructions"; BMI1 and BMI2. */
+import type { Flags } from "../../ir/effects.ts";
 import { constant, FALSE, select, type Value } from "../../ir/value.ts";
 import { define, defineWith } from "../define.ts";
-import { logicFlags } from "./status.ts";
+import { logicFlags, parity } from "./status.ts";
 
 type Change = (dest: Value, selected: Value) => Value;
 
@@ -34,12 +35,20 @@ export const BTS = bitTest("BTS", (dest, selected) => dest.or(selected));
 export const BTR = bitTest("BTR", (dest, selected) => dest.and(selected.not()));
 export const BTC = bitTest("BTC", (dest, selected) => dest.xor(selected));
 
-/** BSF, BSR: the number of the lowest or highest set bit; a zero source leaves DEST alone, as Intel CPUs do. */
+/**
+ * BSF, BSR: the number of the lowest or highest set bit; a zero source leaves DEST alone, as Intel CPUs do. PF, undefined, is
+ * that of the number (set for a zero source).
+ */
 const bitScan = (mnemonic: string, position: (src: Value) => Value) =>
-  define(mnemonic, (dest, src) => ({
-    dest: select(src!.isZero(), dest, position(src!)),
-    flags: { ZF: src!.isZero(), CF: FALSE, OF: FALSE, SF: FALSE, AF: FALSE, PF: FALSE },
-  }));
+  defineWith(mnemonic, (frame, dest, src) => {
+    const isZero = src!.isZero();
+    // Alone means bits 63:32 too.
+    if (dest!.width === 32)
+      frame.writeWhole(dest!, select(isZero, frame.whole(dest!), position(src!).zeroExtend(64)));
+    else frame.write(dest!, select(isZero, dest!, position(src!)));
+    const PF = isZero.or(parity(position(src!)));
+    frame.flags({ ZF: isZero, PF, CF: FALSE, OF: FALSE, SF: FALSE, AF: FALSE });
+  });
 export const BSF = bitScan("BSF", (src) => src.ctz());
 export const BSR = bitScan("BSR", (src) => src.from(src.width - 1).sub(src.clz()));
 
@@ -59,38 +68,41 @@ export const POPCNT = define("POPCNT", (_dest, src) => ({
 /** BSWAP of 16 bits is undefined; Intel CPUs give 0. */
 export const BSWAP = define("BSWAP", (dest) => ({ dest: dest.width === 16 ? dest.from(0) : dest.bswap() }));
 
+/** BMI1 and BMI2: AF and PF are undefined; Intel CPUs clear both. */
+const bitFieldFlags = (result: Value): Flags => ({ ...logicFlags(result), PF: FALSE });
+
 export const ANDN = define("ANDN", (_dest, inverted, src) => {
   const result = inverted!.not().and(src!);
-  return { dest: result, flags: logicFlags(result) };
+  return { dest: result, flags: bitFieldFlags(result) };
 });
 
 /** BEXTR: `length` (control bits 15:8) bits of SRC from `start` (bits 7:0). */
 export const BEXTR = define("BEXTR", (_dest, src, control) => {
   const field = src!.from(1).shl(control!.extract(8, 8)).sub(1);
   const result = src!.shr(control!.extract(0, 8)).and(field);
-  return { dest: result, flags: logicFlags(result) };
+  return { dest: result, flags: { ...bitFieldFlags(result), SF: FALSE } };
 });
 
 export const BLSI = define("BLSI", (_dest, src) => {
   const result = src!.neg().and(src!);
-  return { dest: result, flags: { ...logicFlags(result), CF: src!.isZero().not() } };
+  return { dest: result, flags: { ...bitFieldFlags(result), CF: src!.isZero().not() } };
 });
 
 export const BLSMSK = define("BLSMSK", (_dest, src) => {
   const result = src!.sub(1).xor(src!);
-  return { dest: result, flags: { ...logicFlags(result), CF: src!.isZero() } };
+  return { dest: result, flags: { ...bitFieldFlags(result), CF: src!.isZero() } };
 });
 
 export const BLSR = define("BLSR", (_dest, src) => {
   const result = src!.sub(1).and(src!);
-  return { dest: result, flags: { ...logicFlags(result), CF: src!.isZero() } };
+  return { dest: result, flags: { ...bitFieldFlags(result), CF: src!.isZero() } };
 });
 
 /** BZHI: clear the bits from the index (its low byte) up; CF says the index is beyond the operand. */
 export const BZHI = define("BZHI", (_dest, src, index) => {
   const n = index!.truncate(8);
   const result = src!.and(src!.from(1).shl(n).sub(1));
-  return { dest: result, flags: { ...logicFlags(result), CF: n.from(src!.width - 1).below(n) } };
+  return { dest: result, flags: { ...bitFieldFlags(result), CF: n.from(src!.width - 1).below(n) } };
 });
 
 /**

@@ -1,8 +1,14 @@
-/** Shifts and rotates: SDM Vol. 1, "Shift and Rotate Instructions". A masked count of 0 changes no flag. */
+/**
+ * Shifts and rotates: SDM Vol. 1, "Shift and Rotate Instructions". A masked count of 0 changes no flag. OF is defined for
+ * count 1 only; Intel CPUs give every other count the OF of a shift by one. Shifts clear AF.
+ */
 import type { Flags } from "../../ir/effects.ts";
 import { concat, FALSE, type Value } from "../../ir/value.ts";
 import { define, defineWith, type Outcome } from "../define.ts";
 import { asNumber, maskedCount, statusOf } from "./status.ts";
+
+/** The sign changes in a left shift by one. */
+const topTwoDiffer = (dest: Value): Value => dest.sign.xor(dest.bit(dest.width - 2));
 
 const shifted = (result: Value, n: Value, flags: Flags): Outcome => ({
   // Written even for count 0: the upper half of a 32-bit register is cleared.
@@ -11,20 +17,19 @@ const shifted = (result: Value, n: Value, flags: Flags): Outcome => ({
   flagsWhen: n.isZero().not(),
 });
 
-/** SHL (SAL). OF is defined for count 1 only; the same formula serves every count. */
+/** SHL (SAL). */
 export const SHL = define("SHL", (dest, count) => {
   const n = maskedCount(count!, dest.width);
   const result = dest.shl(n);
   const CF = dest.bit(n.from(dest.width).sub(n));
-  return shifted(result, n, { ...statusOf(result), CF, OF: result.sign.xor(CF), AF: FALSE });
+  return shifted(result, n, { ...statusOf(result), CF, OF: topTwoDiffer(dest), AF: FALSE });
 });
 
-/** SHR. OF is the top bit before a shift by one. */
+/** SHR. */
 export const SHR = define("SHR", (dest, count) => {
   const n = maskedCount(count!, dest.width);
   const result = dest.shr(n);
-  const OF = result.shl(1).xor(result).sign;
-  return shifted(result, n, { ...statusOf(result), CF: dest.bit(n.sub(1)), OF, AF: FALSE });
+  return shifted(result, n, { ...statusOf(result), CF: dest.bit(n.sub(1)), OF: dest.sign, AF: FALSE });
 });
 
 export const SAR = define("SAR", (dest, count) => {
@@ -37,13 +42,13 @@ export const ROL = define("ROL", (dest, count) => {
   const n = maskedCount(count!, dest.width);
   const result = dest.rotl(n);
   const CF = result.bit(0);
-  return shifted(result, n, { CF, OF: result.sign.xor(CF) });
+  return shifted(result, n, { CF, OF: topTwoDiffer(dest) });
 });
 
 export const ROR = define("ROR", (dest, count) => {
   const n = maskedCount(count!, dest.width);
   const result = dest.rotr(n);
-  return shifted(result, n, { CF: result.sign, OF: result.sign.xor(result.bit(dest.width - 2)) });
+  return shifted(result, n, { CF: result.sign, OF: dest.sign.xor(dest.bit(0)) });
 });
 
 /** The count of a rotation through CF, which has width + 1 places. */
@@ -64,7 +69,7 @@ export const RCL = defineWith("RCL", (frame, dest, count) => {
     .or(dest!.shr(back));
   const CF = dest!.bit(back.sub(1));
   frame.write(dest!, result);
-  frame.flags({ CF, OF: result.sign.xor(CF) }, n.isZero().not());
+  frame.flags({ CF, OF: topTwoDiffer(dest!) }, n.isZero().not());
 });
 
 /** RCR: rotate CF:DEST right. */
@@ -77,7 +82,7 @@ export const RCR = defineWith("RCR", (frame, dest, count) => {
     .or(carry.shl(n.from(width).sub(n)))
     .or(dest!.shl(n.from(width + 1).sub(n)));
   frame.write(dest!, result);
-  frame.flags({ CF: dest!.bit(n.sub(1)), OF: result.sign.xor(result.bit(width - 2)) }, n.isZero().not());
+  frame.flags({ CF: dest!.bit(n.sub(1)), OF: dest!.sign.xor(frame.flag("CF")) }, n.isZero().not());
 });
 
 /**
@@ -92,7 +97,7 @@ export const SHLD = define("SHLD", (dest, src, count) => {
       ? concat(dest, src!).rotl(n).extract(16, 16)
       : dest.shl(n).or(src!.shr(n.from(width).sub(n)));
   const CF = width === 16 ? concat(dest, src!).rotl(n).bit(0) : dest.bit(n.from(width).sub(n));
-  return shifted(result, n, { ...statusOf(result), CF, OF: result.xor(dest).sign, AF: FALSE });
+  return shifted(result, n, { ...statusOf(result), CF, OF: topTwoDiffer(dest), AF: FALSE });
 });
 
 /** SHRD: shift DEST right, filling from the bottom of SRC. */
@@ -102,7 +107,7 @@ export const SHRD = define("SHRD", (dest, src, count) => {
   const result =
     width === 16 ? concat(src!, dest).rotr(n).truncate(16) : dest.shr(n).or(src!.shl(n.from(width).sub(n)));
   const CF = width === 16 ? concat(src!, dest).rotr(n).sign : dest.bit(n.sub(1));
-  return shifted(result, n, { ...statusOf(result), CF, OF: result.xor(result.shl(1)).sign, AF: FALSE });
+  return shifted(result, n, { ...statusOf(result), CF, OF: dest.sign.xor(src!.bit(0)), AF: FALSE });
 });
 
 const withoutFlags = (mnemonic: string, shift: (value: Value, n: Value) => Value) =>

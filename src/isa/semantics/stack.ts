@@ -12,13 +12,17 @@ export const PUSH = defineWith("PUSH", (frame, src) => {
 });
 
 /**
- * PUSH Sreg: moves the stack pointer by the operand size and stores 16 bits; what was above them stays, as on recent
- * Intel CPUs (SDM Vol. 2, PUSH).
+ * PUSH Sreg: 64 bits are the selector zero-extended; with a 32-bit operand size only 16 bits are stored, and what was
+ * above them stays, as on recent Intel CPUs (SDM Vol. 2, PUSH).
  */
 export const PUSH_SREG = defineWith("PUSH", (frame, src) => {
-  const bytes = frame.operandSize / 8;
-  frame.store("SS", frame.stackPointer().sub(bytes), src!);
-  frame.commitStack(-bytes);
+  if (frame.operandSize === 32) {
+    frame.store("SS", frame.stackPointer().sub(4), src!);
+    frame.commitStack(-4);
+  } else {
+    frame.push(src!.zeroExtend(frame.operandSize));
+    frame.commitStack();
+  }
 });
 
 /** POP: into rSP, the value popped wins. */
