@@ -38,15 +38,19 @@ const slotOf = (operand: RegisterOperand): number => {
   }
 };
 
-let semanticsCount = 0;
-const semanticsNumbers = new WeakMap<object, number>();
-/** A small number per row, for handler keys. */
+const semanticsNumbers = new Map<Semantics, number>();
+const kindNumbers = new Map<string, number>();
+const rowNumbers = new WeakMap<Row, number>();
+/** A number shared by the rows whose handlers are the same: equal meaning, operand places and frame rules. */
 const numberOf = (row: Row): number => {
-  let number = semanticsNumbers.get(row);
-  if (number === undefined) {
-    number = ++semanticsCount;
-    semanticsNumbers.set(row, number);
-  }
+  const known = rowNumbers.get(row);
+  if (known !== undefined) return known;
+  if (!semanticsNumbers.has(row.semantics)) semanticsNumbers.set(row.semantics, semanticsNumbers.size);
+  const operands = row.operands.map(({ addressing, access }) => `${addressing}${access}`);
+  const kind = `${semanticsNumbers.get(row.semantics)}:${operands}:${row.unit}:${row.aligned}:${row.privileged}:${row.repeat}`;
+  const number = kindNumbers.get(kind) ?? kindNumbers.size;
+  kindNumbers.set(kind, number);
+  rowNumbers.set(row, number);
   return number;
 };
 
@@ -105,6 +109,17 @@ export class CodeCache {
     const page = this.#pages.get(pageOffset);
     const key = this.#entryKey(mode, offset, rip - offset);
     return page?.entries.get(key) ?? this.#decodeBlock(pageOffset, offset, rip, limit, mode, key);
+  }
+
+  /** Let the jump of a record go straight to `target`, provided that both are of this page. */
+  link(recordOffset: number, target: number, pageOffset: number): void {
+    const ranges = this.#pages.get(pageOffset)?.records;
+    if (ranges === undefined) return;
+    for (let n = 0; n < ranges.length; n += 2)
+      if (recordOffset >= ranges[n]! && recordOffset < ranges[n + 1]!) {
+        this.#view.setInt32(recordOffset + record.displacement, target, true);
+        return;
+      }
   }
 
   /** Drop every record. Must not be called while translated code runs. */
@@ -392,5 +407,3 @@ export class CodeCache {
     return at;
   }
 }
-
-export type { Semantics };

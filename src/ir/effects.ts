@@ -45,7 +45,7 @@ export type Effect =
   | { readonly kind: "jump"; readonly target: Value; readonly when: Value | undefined }
   /** Interrupts stay inhibited until the next instruction has completed (SDM Vol. 2, STI). */
   | { readonly kind: "interruptShadow"; readonly when: Value }
-  /** State that decides what runs next may have changed (IF, TF, a pending event): look before the next instruction. */
+  /** IF or TF may have been set: look for events before the next instruction. */
   | { readonly kind: "attention"; readonly when: Value };
 
 export interface Effects {

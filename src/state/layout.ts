@@ -54,6 +54,7 @@ const u32Fields = [
   /** VMCS encoding: bit 0 blocking by STI, 1 by MOV SS, 2 by SMI, 3 by NMI. */ "interruptibility",
   /** 1 while MWAIT waits on MONITOR.address. */ "MONITOR.armed",
   "PKRU",
+  /** Debug exceptions to deliver after the instruction, in the VMCS format of "pending debug exceptions" (BT is bit 15). */ "pendingDebug",
 ] as const;
 
 /** Fields of the tiers: derived or transient, never saved. */
@@ -61,17 +62,18 @@ const u32Fields = [
 const tierU64 = [
   /** Always 0: the base or index of an address that has none. */ "zero",
   /** RIP of byte 0 of the code page being run; an instruction's RIP is this plus its page offset. */ "ripBase",
+  /** What is added to an offset in CS to give a linear address: 0 in 64-bit mode. */ "codeBase",
   "lazyA", "lazyB", "lazyC",
   /** Linear address handed to the slow path of a memory access. */ "slowAddress",
-  "scratch0", "scratch1", "scratch2", "scratch3",
+  /** OR-ed into the page part of a linear address to look it up in the TLB: context and privilege class (12 bits). */ "tlbKey",
+  /** What tlbKey becomes when RFLAGS.AC changes: supervisor with AC clear, with AC set. */ "tlbKeyAcClear", "tlbKeyAcSet",
 ] as const;
 // biome-ignore format: one row per group of facts
 const tierU32 = [
   /** Which flags function and stash settle the status flags; 0: RFLAGS holds them. */ "lazyFlags",
-  /** OR-ed into the page part of a linear address to look it up in the TLB: context and privilege class. */ "tlbKey",
-  "tlbKeyHigh", "keySupervisor", "keySupervisorAc", "keyUser",
-  /** Decode mode of the running code: part of the jump cache's tag. */ "mode",
-  "exitKind", "exitRecord", "exitBudget", "exitValue", "exitError",
+  /** Context and decode mode of the running code: the jump cache's second tag. */ "jumpKey",
+  /** Why translated code returned (codegen/record.ts), at which record, with how much budget, and the exception it raised. */
+  "exitKind", "exitRecord", "exitBudget", "exitVector", "exitErrorCode",
   /** Nonzero: an interrupt could be taken if RFLAGS.IF allowed it. */ "interruptPending",
   /** Nonzero while one instruction is stepped by the processor, which may then touch MMIO. */ "stepping",
 ] as const;

@@ -1,0 +1,256 @@
+import type { Value } from "../ir/value.ts";
+import { foldNode } from "../ir/evaluate.ts";
+import { offsetOf } from "../state/layout.ts";
+import { Code, i32, i64 } from "../wasm/code.ts";
+import { wasmPageBytes } from "../wasm/engine.ts";
+import { ModuleBuilder, type FunctionBody } from "../wasm/module.ts";
+import type { LazyFlags } from "./flags.ts";
+import { emitSettle, HandlerEmitter, type HandlerContext, type HandlerSpec, type Imports } from "./handler.ts";
+import { jumpCacheEntries, jumpCacheEntry, jumpCacheOffset } from "./memory-map.ts";
+import { ExitKind, record } from "./record.ts";
+
+/** What translated code calls in TypeScript. */
+export interface RuntimeCalls {
+  /** Translate state.slowAddress for this access word; the memory offset, or 0 after storing why not in the exit fields. */
+  miss(access: number): number;
+  /** Segmentation: effective address in slowAddress -> linear address there. Word: segment | access << 8. 0 = exit. */
+  checked(word: number): number;
+  /** Carry out stores that went to the bounce buffer. */
+  flush(): void;
+}
+
+/** Handlers every table has, by index. */
+export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5 } as const;
+const firstFree = 6;
+
+const at = {
+  RIP: offsetOf("RIP"), ripBase: offsetOf("ripBase"), exitKind: offsetOf("exitKind"), exitRecord: offsetOf("exitRecord"), exitBudget: offsetOf("exitBudget"),
+  lazyFlags: offsetOf("lazyFlags"), jumpKey: offsetOf("jumpKey"), codeBase: offsetOf("codeBase"), vectorScratch: offsetOf("vectorScratch"),
+}; // biome-ignore format: one table
+
+/**
+ * The interpreter tier's code: one function per handler, made when a decoded instruction first needs it, all reached
+ * through one table. The first module holds what they share.
+ */
+export class InterpreterModule {
+  readonly #memory: WebAssembly.Memory;
+  readonly #table: WebAssembly.Table;
+  readonly #handlers = new Map<string, number>();
+  readonly #settlers = new Map<string, number>();
+  readonly #foreign = new Map<Value, number>();
+  readonly #foreignNodes: Value[] = [];
+  readonly #imports: WebAssembly.Imports;
+  #pending: { index: number; spec: HandlerSpec }[] = [];
+  #next = firstFree;
+  /** Enter translated code at a record with a budget of instructions. */
+  readonly run: (record: number, budget: number) => void;
+  /** Make RFLAGS hold the status flags. */
+  readonly settle: () => void;
+
+  constructor(memory: WebAssembly.Memory, calls: RuntimeCalls) {
+    this.#memory = memory;
+    this.#table = new WebAssembly.Table({ element: "anyfunc", initial: 8192 });
+    const view = new DataView(memory.buffer);
+    const foreign = (number: number): void => {
+      const node = this.#foreignNodes[number]!;
+      const args = node.args.map(({ width }, index) => {
+        const base = at.vectorScratch + 16 * index;
+        const low = view.getBigUint64(base, true);
+        return width === 128 ? low | (view.getBigUint64(base + 8, true) << 64n) : BigInt.asUintN(width, low);
+      });
+      const result = foldNode(node, args);
+      view.setBigUint64(at.vectorScratch, BigInt.asUintN(64, result), true);
+      if (node.width === 128) view.setBigUint64(at.vectorScratch + 8, result >> 64n, true);
+    };
+    const host = { memory, table: this.#table, miss: calls.miss, checked: calls.checked, flush: calls.flush, foreign };
+    const core = new WebAssembly.Instance(new WebAssembly.Module(this.#buildCore()), { host });
+    this.#imports = { host, core: core.exports };
+    this.run = core.exports["run"] as (record: number, budget: number) => void;
+    this.settle = core.exports["settle"] as () => void;
+    for (const [name, index] of Object.entries(fixedHandlers))
+      this.#table.set(index, core.exports[name] as () => void);
+  }
+
+  get handlerCount(): number {
+    return this.#handlers.size;
+  }
+
+  /** The table index of a handler; a new one becomes callable at the next `materialise`. */
+  handler(spec: HandlerSpec): number {
+    let index = this.#handlers.get(spec.key);
+    if (index === undefined) {
+      index = this.#next++;
+      this.#handlers.set(spec.key, index);
+      this.#pending.push({ index, spec });
+    }
+    return index;
+  }
+
+  /** The handler of this key, if it exists. */
+  known(key: string): number | undefined {
+    return this.#handlers.get(key);
+  }
+
+  /** Compile every handler asked for since the last call. Must be called before their records run. */
+  materialise(): void {
+    if (this.#pending.length === 0) return;
+    const pending = this.#pending;
+    this.#pending = [];
+    const builder = new ModuleBuilder();
+    const imports = this.#declareImports(builder);
+    const settleType = builder.type([]);
+    const bodies: { index: number; body: FunctionBody }[] = [];
+    const context: HandlerContext = {
+      imports,
+      settleFunction: (flags: LazyFlags): number => {
+        let index = this.#settlers.get(flags.key);
+        if (index === undefined) {
+          index = this.#next++;
+          this.#settlers.set(flags.key, index);
+          bodies.push({ index, body: emitSettle(flags, context, settleType) });
+        }
+        return index;
+      },
+      foreignNode: (value) => {
+        let number = this.#foreign.get(value);
+        if (number === undefined) {
+          number = this.#foreignNodes.push(value) - 1;
+          this.#foreign.set(value, number);
+        }
+        return number;
+      },
+    };
+    for (const { index, spec } of pending) bodies.push({ index, body: new HandlerEmitter(spec, context).emit() });
+    for (const { index, body } of bodies) builder.export(`${index}`, builder.function(body));
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(builder.build()), this.#imports);
+    if (this.#next > this.#table.length) this.#table.grow(Math.max(4096, this.#next - this.#table.length));
+    for (const { index } of bodies) this.#table.set(index, exports[`${index}`] as () => void);
+  }
+
+  #declareImports(builder: ModuleBuilder): Imports {
+    const handlerType = builder.type([i32, i32]);
+    const pages = this.#memory.buffer.byteLength / wasmPageBytes;
+    builder.importMemory("host", "memory", pages, pages);
+    builder.importTable("host", "table", 1);
+    const toI32 = builder.type([i32], [i32]);
+    return {
+      handlerType,
+      miss: builder.importFunction("host", "miss", toI32),
+      checked: builder.importFunction("host", "checked", toI32),
+      flush: builder.importFunction("host", "flush", builder.type([])),
+      foreign: builder.importFunction("host", "foreign", builder.type([i32])),
+      settle: builder.importFunction("core", "settle", builder.type([])),
+      mulHighUnsigned: builder.importFunction("core", "mulHighUnsigned", builder.type([i64, i64], [i64])),
+      dispatch64: builder.importFunction("core", "dispatch64", builder.type([i64, i32])),
+      dispatch32: builder.importFunction("core", "dispatch32", builder.type([i64, i32])),
+      jumpNear: builder.importFunction("core", "jumpNear", handlerType),
+    };
+  }
+
+  /** The functions all handlers share. */
+  #buildCore(): Uint8Array {
+    const builder = new ModuleBuilder();
+    const handlerType = builder.type([i32, i32]);
+    const pages = this.#memory.buffer.byteLength / wasmPageBytes;
+    builder.importMemory("host", "memory", pages, pages);
+    builder.importTable("host", "table", 1);
+    const define = (name: string, type: number, params: number, write: (code: Code) => void): number => {
+      const code = new Code(params);
+      write(code);
+      const index = builder.function({ type, locals: code.locals, code: code.bytes() });
+      builder.export(name, index);
+      return index;
+    };
+    const none = builder.type([]);
+    const leave = (code: Code, kind: number, budget: number): void => {
+      code.i32(0).i32(kind).memory("i32.store", at.exitKind);
+      code.i32(0).get(budget).memory("i32.store", at.exitBudget).op("return");
+    };
+
+    define("settle", none, 0, (code) => {
+      const pending = code.local(i32);
+      code.i32(0).memory("i32.load", at.lazyFlags).tee(pending).if().get(pending).callIndirect(none).end();
+    });
+
+    define("mulHighUnsigned", builder.type([i64, i64], [i64]), 2, (code) => {
+      // Schoolbook on 32-bit halves.
+      const low = 0xffff_ffffn;
+      const middle1 = code.local(i64);
+      const middle2 = code.local(i64);
+      code.get(0).i64(32n).op("i64.shr_u").get(1).i64(low).op("i64.and").op("i64.mul");
+      code.get(0).i64(low).op("i64.and").get(1).i64(low).op("i64.and").op("i64.mul").i64(32n).op("i64.shr_u").op("i64.add").set(middle1);
+      code.get(0).i64(low).op("i64.and").get(1).i64(32n).op("i64.shr_u").op("i64.mul");
+      code.get(middle1).i64(low).op("i64.and").op("i64.add").set(middle2);
+      code.get(0).i64(32n).op("i64.shr_u").get(1).i64(32n).op("i64.shr_u").op("i64.mul");
+      code.get(middle1).i64(32n).op("i64.shr_u").op("i64.add").get(middle2).i64(32n).op("i64.shr_u").op("i64.add");
+    });
+
+    const dispatch = (name: string, long: boolean): number =>
+      define(name, builder.type([i64, i32]), 2, (code) => {
+        const linear = code.local(i64);
+        const slot = code.local(i32);
+        const target = code.local(i32);
+        code.i32(0).get(0).memory("i64.store", at.RIP);
+        code.get(1).i32(0).op("i32.le_s").if();
+        leave(code, ExitKind.budget, 1);
+        code.end();
+        code.get(0);
+        if (!long) code.i32(0).memory("i64.load", at.codeBase).op("i64.add").i64(0xffff_ffffn).op("i64.and");
+        code.set(linear);
+        code.get(linear).op("i32.wrap_i64").get(linear).i64(12n).op("i64.shr_u").op("i32.wrap_i64").op("i32.xor");
+        code.i32(jumpCacheEntries - 1).op("i32.and").i32(4).op("i32.shl").tee(slot);
+        code.memory("i64.load", jumpCacheOffset + jumpCacheEntry.linear).get(linear).op("i64.eq");
+        code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.key).i32(0).memory("i32.load", at.jumpKey).op("i32.eq").op("i32.and").if();
+        code.i32(0).get(0).get(linear).i64(0xfffn).op("i64.and").op("i64.sub").memory("i64.store", at.ripBase);
+        code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.record).tee(target).get(1);
+        code.get(target).memory("i32.load", record.handler).returnCallIndirect(handlerType).end();
+        leave(code, ExitKind.dispatch, 1);
+      });
+    const dispatch64 = dispatch("dispatch64", true);
+    const dispatch32 = dispatch("dispatch32", false);
+
+    const jumpNear = define("jumpNear", handlerType, 2, (code) => {
+      const target = code.local(i32);
+      code.get(0).memory("i32.load", record.displacement).tee(target).op("i32.eqz").if();
+      code.i32(0).get(0).memory("i32.store", at.exitRecord);
+      leave(code, ExitKind.resolve, 1);
+      code.end();
+      code.get(1).i32(0).op("i32.le_s").if();
+      code.i32(0).i32(0).memory("i64.load", at.ripBase).get(0).memory("i64.load32_u", record.immediate).op("i64.add").memory("i64.store", at.RIP);
+      leave(code, ExitKind.budget, 1);
+      code.end();
+      code.get(target).get(1).get(target).memory("i32.load", record.handler).returnCallIndirect(handlerType);
+    });
+
+    define("exit", handlerType, 2, (code) => {
+      code.i32(0).get(0).memory("i32.load", record.immediate).memory("i32.store", at.exitKind);
+      code.i32(0).get(0).memory("i32.store", at.exitRecord);
+      code.i32(0).get(1).memory("i32.store", at.exitBudget);
+    });
+
+    define("stale", handlerType, 2, (code) => {
+      code.i32(0).i32(ExitKind.stale).memory("i32.store", at.exitKind);
+      code.i32(0).get(0).memory("i32.store", at.exitRecord);
+      code.i32(0).get(1).memory("i32.store", at.exitBudget);
+    });
+
+    const spend = (code: Code): Code => code.get(1).get(0).memory("i32.load8_u", record.retired).op("i32.sub");
+    define("blockEnd", handlerType, 2, (code) => {
+      code.get(0);
+      spend(code).returnCall(jumpNear);
+    });
+    const pageEnd = (name: string, target: number): number =>
+      define(name, handlerType, 2, (code) => {
+        code.i32(0).memory("i64.load", at.ripBase).get(0).memory("i64.load16_u", record.offset).op("i64.add");
+        if (target === dispatch32) code.i64(0xffff_ffffn).op("i64.and");
+        spend(code).returnCall(target);
+      });
+    pageEnd("pageEnd64", dispatch64);
+    pageEnd("pageEnd32", dispatch32);
+
+    define("run", handlerType, 2, (code) => {
+      code.get(0).get(1).get(0).memory("i32.load", record.handler).callIndirect(handlerType);
+    });
+    return builder.build();
+  }
+}

@@ -1,0 +1,29 @@
+import { stateBytes } from "../state/layout.ts";
+
+/**
+ * Where things are in the one linear memory that translated code, the processors and guest RAM share. The running
+ * processor's state is at offset 0, so that handlers reach it by constant offset; waiting processors' states are copied out.
+ */
+export const tlbEntries = 4096;
+/** Bytes of one TLB entry: read tag, write tag (page | key, or -1), unused, then what to add to the linear address. */
+export const tlbEntryBytes = 32;
+export const tlbEntry = { readTag: 0, writeTag: 8, addend: 24 } as const;
+export const tlbOffset = 0x1_0000;
+
+export const jumpCacheEntries = 8192;
+/** Bytes of one jump-cache entry: linear address, jumpKey, record. */
+export const jumpCacheEntryBytes = 16;
+export const jumpCacheEntry = { linear: 0, key: 8, record: 12 } as const;
+export const jumpCacheOffset = tlbOffset + tlbEntries * tlbEntryBytes;
+
+/** Records of single-stepped instructions. */
+export const stepRecordsOffset = jumpCacheOffset + jumpCacheEntries * jumpCacheEntryBytes;
+
+/** Decoded records; when full, all are dropped. */
+export const recordsOffset = 0x10_0000;
+export const recordsBytes = 48 * 1024 * 1024;
+
+/** Guest RAM and ROM follow. */
+export const ramOffset = recordsOffset + recordsBytes;
+
+if (stateBytes > tlbOffset) throw new Error("state overlaps the TLB");

@@ -1,0 +1,40 @@
+/**
+ * A decoded instruction of the interpreter tier: 32 bytes in linear memory, read by its handler. Offsets in bytes.
+ * Register slots hold the state offset of a register, so that one handler serves all registers.
+ */
+export const recordBytes = 32;
+export const record = {
+  /** u32: the handler's place in the table. */ handler: 0,
+  /** u16 each: state offsets of the register operands, in operand order. */ slot0: 4,
+  slot1: 6,
+  slot2: 8,
+  /** u16: state offset of the address's base (the `zero` field without one; `ripBase` for RIP-relative). */ base: 10,
+  /** u16: state offset of the index. */ index: 12,
+  /** u8: shift count of the index. */ scale: 14,
+  /** u8: instructions of this block before this one. */ retired: 15,
+  /** u16: offset of the instruction in its page; and of the next (up to 4096). */ offset: 16,
+  next: 18,
+  /** u16: state offset of the segment base to add. */ segmentBase: 20,
+  /** u8: encoded segment number, for accesses that segmentation must check. */ segment: 22,
+  /** i32: address displacement; in jumps the target record (0: not resolved yet). */ displacement: 24,
+  /** i32: immediate, sign-extended; in jumps the target's page offset; in exits the reason. */ immediate: 28,
+  /** i64: a 64-bit immediate or absolute address, in records without displacement and immediate. */ wide: 24,
+} as const;
+
+/** Blocks are at most this long, so that a run overshoots its budget by less than this. */
+export const maximumBlock = 64;
+
+/** Why translated code returned to the processor. */
+// biome-ignore format: one row per fact
+export const ExitKind = {
+  /** The budget is used up; RIP is the next instruction. */ budget: 0,
+  /** exitRecord jumps within its page to code not decoded yet. */ resolve: 1,
+  /** RIP is known but no record for it is cached. */ dispatch: 2,
+  /** exitRecord raised exitVector with exitErrorCode (-1: none). */ fault: 3,
+  /** exitRecord is a procedure. */ procedure: 4,
+  /** exitRecord touched a device or something else that only a single step may do. */ step: 5,
+  /** exitRecord was invalidated: its page has changed. */ stale: 6,
+  /** RIP is the next instruction; what to run next must be reconsidered. */ attention: 7,
+  /** The same, within an interrupt shadow. */ shadow: 8,
+  /** The single step is complete; RIP must be advanced to the record's next. */ stepped: 9,
+} as const;
