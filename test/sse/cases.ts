@@ -179,6 +179,8 @@ const decodedOperand = (
 ): DecodedOperand => {
   const { addressing } = operand;
   if (addressing === "I") return { kind: "immediate", value: immediate, width: 8 };
+  if (addressing === "X")
+    return { kind: "memory", segment: "DS", base: 6, index: undefined, scale: 1, displacement: 0n, width: 8 };
   if (addressing === "M" || (kind === "memory" && "WQE".includes(addressing))) {
     const width = operandBits(operand, size, false);
     return { kind: "memory", segment: "DS", base: 7, index: undefined, scale: 1, displacement: 0n, width };
@@ -306,11 +308,11 @@ const groupOf = (row: Row, kind: "register" | "memory", size: 32 | 64): CaseGrou
   return { name, row, cases };
 };
 
-/** Every row that is not a procedure, in every form. */
+/** Every row in every form. */
 export const caseGroups = (): CaseGroup[] =>
-  [...sse, ...sse38, ...sse3a]
-    .filter((row) => row.semantics.build !== undefined)
-    .flatMap((row) => kindsOf(row).flatMap((kind) => sizesOf(row).map((size) => groupOf(row, kind, size))));
+  [...sse, ...sse38, ...sse3a].flatMap((row) =>
+    kindsOf(row).flatMap((kind) => sizesOf(row).map((size) => groupOf(row, kind, size))),
+  );
 
 const letters: Record<keyof State, string> = {
   XMM0: "a",

@@ -1,5 +1,5 @@
 import type { Semantics } from "../define.ts";
-import { E, G, I, M, N, P, Q, rw, U, V, W, w } from "../operands.ts";
+import { E, G, I, M, N, P, Q, rw, U, V, W, w, X } from "../operands.ts";
 import { mapBuilder, type Row, type RowOptions } from "../row.ts";
 import * as float from "../semantics/sse-float.ts";
 import * as integer from "../semantics/sse-integer.ts";
@@ -97,8 +97,8 @@ const moves: readonly Row[] = [
   op(0xe7, move.MOVNTQ, [w(M.q), P.q], MMX),
   op(0xe7, move.MOVNTDQ, [w(M.dq), V.dq], PD),
   op(0xf0, move.LDDQU, [w(V.dq), M.dq], { ...SD, ...unaligned, feature: "SSE3" }),
-  op(0xf7, move.MASKMOVQ, [P.q, N.q], MMX),
-  op(0xf7, move.MASKMOVDQU, [V.dq, U.dq], PD),
+  op(0xf7, move.MASKMOVQ, [P.q, N.q, X.b], MMX),
+  op(0xf7, move.MASKMOVDQU, [V.dq, U.dq, X.b], PD),
 ];
 
 // biome-ignore format: one row per fact

@@ -1,7 +1,8 @@
 import { Exception } from "../../arch/exceptions.ts";
 import type { Frame } from "../../ir/frame.ts";
 import { concat, constant, type Value } from "../../ir/value.ts";
-import { define, defineWith, procedure, type Semantics } from "../define.ts";
+import { define, defineWith, type Semantics } from "../define.ts";
+import { bitSelect, signMask } from "./vectors.ts";
 
 /**
  * DEST <- SRC, zero-extended or truncated to DEST. Which bits move, and whether the rest of an XMM register is kept
@@ -82,6 +83,18 @@ export const EMMS = defineWith("EMMS", (frame: Frame) => {
   frame.set("FTW", constant(0xffff, 32));
 });
 
-/** Bytes of DEST whose byte in SRC has its sign bit set, to DS:rDI (the segment may be overridden): conditional stores. */
-export const MASKMOVDQU = procedure("MASKMOVDQU");
-export const MASKMOVQ = procedure("MASKMOVQ");
+/**
+ * Bytes of SRC whose byte in the mask has its sign bit set, to DS:rDI (`place` gives the segment, which may be overridden).
+ * Processors fault wherever a store of the whole would, so that reading all and storing all back is right; only a device
+ * could tell.
+ */
+const maskedStore = (mnemonic: string): Semantics =>
+  defineWith(mnemonic, (frame: Frame, src: Value, mask: Value, place: Value) => {
+    const segment = frame.segment(place);
+    const address = frame.register("RDI", frame.addressSize);
+    const before = frame.load(segment, address, src.width, true);
+    frame.store(segment, address, bitSelect(signMask(8, mask), src, before));
+  });
+
+export const MASKMOVDQU = maskedStore("MASKMOVDQU");
+export const MASKMOVQ = maskedStore("MASKMOVQ");

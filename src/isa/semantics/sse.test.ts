@@ -50,7 +50,7 @@ const outcomeOf = ({ instruction, before }: Case): string => {
     flag: (name) => (before.RFLAGS >> BigInt(flagBit[name as keyof typeof flagBit])) & 1n,
     rflags: () => before.RFLAGS,
     nextRip: () => 0n,
-    load: () => 0n,
+    load: () => BigInt.asUintN(instruction.row.unit === "mmx" ? 64 : 128, before.memory),
   });
   const merge = (field: keyof State, value: bigint, width: number, zeroes: boolean): void => {
     after[field] = zeroes ? value : ((before[field] >> BigInt(width)) << BigInt(width)) | value;
@@ -79,6 +79,11 @@ const outcomeOf = ({ instruction, before }: Case): string => {
             effect.value.width,
             effect.value.width === 32,
           );
+        break;
+      case "load":
+        break;
+      case "store":
+        merge("memory", evaluate(effect.value), effect.value.width, false);
         break;
       case "flags":
         for (const [name, value] of Object.entries(effect.flags)) {
