@@ -5,7 +5,7 @@ import { type Form } from "../ir/frame.ts";
 import { substitute } from "../ir/substitute.ts";
 import { leaf, type Value, type Width } from "../ir/value.ts";
 import { effectsOf } from "../isa/define.ts";
-import type { Row } from "../isa/row.ts";
+import { entersMMX, type Row, usesSSE } from "../isa/row.ts";
 import { generalRegisters, layout, offsetOf, segmentRegisters, type GeneralRegister } from "../state/layout.ts";
 import { Code, i32, i64, v128, type ValueType } from "../wasm/code.ts";
 import type { FunctionBody } from "../wasm/module.ts";
@@ -351,7 +351,7 @@ export class HandlerEmitter implements Binding {
   /** #GP(0) when a 16-byte SSE operand is not aligned. */
   #checkAlignment(index: number, linear: number): void {
     const { row, form } = this.#spec;
-    if (row.unit !== "sse" || row.aligned === false || form.operands[index]!.width !== 128) return;
+    if (!usesSSE(row) || row.aligned === false || form.operands[index]!.width !== 128) return;
     const code = this.#code;
     code.get(linear).i64(15n).op("i64.and").op("i64.eqz").op("i32.eqz").if();
     this.#raise(Exception.GP, () => code.i32(0));
@@ -444,7 +444,7 @@ export class HandlerEmitter implements Binding {
       storeWidth(code, value.width, 0, false);
     }
     if (this.#slow !== undefined && stores.length > 0) code.get(this.#slow).if().call(this.#context.imports.flush).end();
-    if (row.unit === "mmx") {
+    if (entersMMX(row)) {
       // SDM Vol. 1, "Effect of MMX Instructions on x87 State": TOP becomes 0, every tag valid.
       code.i32(0).i32(0).memory("i32.load", offset.FSW).i32(~0x3800).op("i32.and").memory("i32.store", offset.FSW);
       code.i32(0).i32(0).memory("i32.store", offset.FTW);

@@ -52,6 +52,11 @@ export interface RowOptions {
   readonly syntax?: string;
 }
 
+/** Rows that use XMM registers: CR4.OSFXSR guards them, and their 16-byte memory operands are aligned. */
+export const usesSSE = ({ unit }: RowOptions): boolean => unit === "sse" || unit === "sse+mmx";
+/** Rows that turn the x87 registers into MMX registers. */
+export const entersMMX = ({ unit }: RowOptions): boolean => unit === "mmx" || unit === "sse+mmx";
+
 /** One instruction encoding: a line of the opcode map. */
 export interface Row extends RowOptions {
   readonly map: OpcodeMap;
