@@ -82,14 +82,17 @@ const addressings: Record<Addressing, { readonly place: Place; readonly file: Fi
   fixedSegment: { place: Place.fixed, file: "segment", noModRM: true },
 };
 
+/** The register file of an operand's registers. */
+const fileOf = (operand: Operand): File =>
+  operand.addressing === "fixed" && operand.size === "t" ? "x87" : addressings[operand.addressing].file;
+
 /** Where an operand is encoded, and in which register file its registers are. */
-export const operandPlaces = (
-  operand: Operand,
-): { readonly place: keyof typeof Place; readonly file: File } => {
-  const { place, file } = new OperandPlan(operand);
-  return { place: placeNames[place]!, file };
-};
-const placeNames = Object.keys(Place) as (keyof typeof Place)[];
+export const operandPlaces = (operand: Operand): { readonly place: PlaceName; readonly file: File } => ({
+  place: operand.fixed === "one" ? "one" : placeNames[addressings[operand.addressing].place]!,
+  file: fileOf(operand),
+});
+type PlaceName = keyof typeof Place;
+const placeNames = Object.keys(Place) as PlaceName[];
 
 class OperandPlan {
   readonly place: Place;
@@ -104,9 +107,8 @@ class OperandPlan {
   readonly written: boolean;
   readonly fixed: number;
   constructor(operand: Operand) {
-    const { place, file } = addressings[operand.addressing];
-    this.place = operand.fixed === "one" ? Place.one : place;
-    this.file = operand.addressing === "fixed" && operand.size === "t" ? "x87" : file;
+    this.place = operand.fixed === "one" ? Place.one : addressings[operand.addressing].place;
+    this.file = fileOf(operand);
     this.memoryBits = sizeBits[operand.size];
     this.registerBits = sizeBits[operand.registerSize ?? operand.size];
     const [a, b, c] = sizeBits[operand.size];

@@ -2,7 +2,7 @@
  * Instruction -> bytes: decode's mirror over the same rows. What decode would read back as another instruction is refused.
  */
 import type { SegmentName } from "../ir/effects.ts";
-import { hasModRM, operandBits, operandPlaces } from "./decode.ts";
+import { decode, hasModRM, isInstruction, MAXIMUM_LENGTH, operandBits, operandPlaces } from "./decode.ts";
 import type { DecodedOperand, MemoryOperand, RegisterOperand } from "./instruction.ts";
 import type { Operand } from "./operands.ts";
 import type { Row } from "./row.ts";
@@ -131,11 +131,15 @@ const sizePrefixes = (
   let has66 = false;
   let w = row.rexW === 1;
   if (codeSize === 64) {
-    if (row.f64 || row.ignore66) {
+    if (row.vex) {
+      if (operandSize === 16 || (w && operandSize === 32)) return refuse("VEX.W gives the operand size");
+      w = operandSize === 64;
+    } else if (row.f64 || row.ignore66) {
       if (operandSize !== 64) return refuse("the operand size is always 64 bits in 64-bit mode");
-    } else if (operandSize === 16) has66 = true;
+    } else if (w && operandSize !== 64) return refuse("REX.W gives 64-bit operands");
+    else if (operandSize === 16) has66 = true;
     else if (operandSize === 32) {
-      if (row.d64 || w) return refuse("no 32-bit operand size in 64-bit mode");
+      if (row.d64) return refuse("no 32-bit operand size in 64-bit mode");
     } else if (!row.d64) w = true;
   } else {
     if (operandSize === 64 || w) return refuse("64-bit operands exist in 64-bit mode only");
@@ -148,6 +152,14 @@ const sizePrefixes = (
     return refuse("66 does not change the operand size here");
   return { has66: has66 || mandatory, w };
 };
+
+/** The operand size that a row has without prefixes. */
+export const defaultOperandSize = (row: Row, codeSize: 16 | 32 | 64): 16 | 32 | 64 => {
+  if (codeSize !== 64) return row.ignore66 || row.vex ? 32 : codeSize;
+  return row.d64 || row.f64 || row.ignore66 || row.rexW === 1 ? 64 : 32;
+};
+
+const everyFeature = (): boolean => true;
 
 /** The bytes of an instruction, or why it has none. */
 export const encode = (wanted: Encodable): Uint8Array | EncodeRefusal => {
@@ -290,7 +302,7 @@ export const encode = (wanted: Encodable): Uint8Array | EncodeRefusal => {
   if (row.vex) {
     if (wanted.lock || rep !== 0) return refuse("VEX takes no other prefix");
     const pp = row.prefix === 0x66 ? 1 : row.prefix === 0xf3 ? 2 : row.prefix === 0xf2 ? 3 : 0;
-    const low = (((long ? vvvv : vvvv | 8) ^ 15) << 3) | pp;
+    const low = ((vvvv ^ 15) << 3) | pp;
     if (row.map === "0F" && (rex & 0xb) === 0) bytes.push(0xc5, low | (rex & 4 ? 0 : 0x80));
     else {
       const map = row.map === "0F" ? 1 : row.map === "0F38" ? 2 : 3;
@@ -317,6 +329,10 @@ export const encode = (wanted: Encodable): Uint8Array | EncodeRefusal => {
       bytes.push(Number((modrm.displacement >> BigInt(8 * i)) & 0xffn));
   }
   bytes.push(...tail);
-  if (bytes.length > 15) return refuse("longer than 15 bytes");
-  return Uint8Array.from(bytes);
+  if (bytes.length > MAXIMUM_LENGTH) return refuse("longer than 15 bytes");
+  const encoded = Uint8Array.from(bytes);
+  const mode = { codeSize, stackSize: codeSize, realLike: false };
+  const read = decode(encoded, 0, encoded.length, mode, everyFeature);
+  if (!isInstruction(read) || read.row !== row) return refuse("these bytes are another instruction");
+  return encoded;
 };

@@ -8,6 +8,37 @@ import type { Row } from "./row.ts";
 
 type Size3 = 16 | 32 | 64;
 
+/** Names by operand size 16, 32, 64. Where the first is the stem of the others, the plain name means the default size. */
+// biome-ignore format: one row per fact
+const byOperandSize: Readonly<Record<string, readonly [string, string, string]>> = {
+  CBW: ["cbw", "cwde", "cdqe"],
+  CWD: ["cwd", "cdq", "cqo"],
+  PUSHA: ["pusha", "pushad", "pushad"],
+  POPA: ["popa", "popad", "popad"],
+  PUSHF: ["pushf", "pushfd", "pushfq"],
+  POPF: ["popf", "popfd", "popfq"],
+  IRET: ["iret", "iretd", "iretq"],
+  RET_FAR: ["retf", "retfd", "retfq"],
+  SYSRET: ["sysret", "sysretd", "sysretq"],
+  SYSEXIT: ["sysexit", "sysexitd", "sysexitq"],
+  FXSAVE: ["fxsave", "fxsave", "fxsave64"],
+  FXRSTOR: ["fxrstor", "fxrstor", "fxrstor64"],
+  XSAVE: ["xsave", "xsave", "xsave64"],
+  XSAVEC: ["xsavec", "xsavec", "xsavec64"],
+  XSAVEOPT: ["xsaveopt", "xsaveopt", "xsaveopt64"],
+  XSAVES: ["xsaves", "xsaves", "xsaves64"],
+  XRSTOR: ["xrstor", "xrstor", "xrstor64"],
+  XRSTORS: ["xrstors", "xrstors", "xrstors64"],
+};
+
+/** Names by address size 16, 32, 64. */
+const byAddressSize: Readonly<Record<string, readonly [string, string, string]>> = {
+  JCXZ: ["jcxz", "jecxz", "jrcxz"],
+};
+
+/** Far branches: the word "far" is part of the name, since it chooses the row. */
+const farBranches: ReadonlySet<string> = new Set(["CALL_FAR", "JMP_FAR"]);
+
 /** String instructions end in the letter of their element's width. */
 const strings: ReadonlySet<string> = new Set(["MOVS", "CMPS", "STOS", "LODS", "SCAS", "INS", "OUTS"]);
 const elementLetter = (bits: number): string =>
@@ -20,20 +51,13 @@ const elementBits = (row: Row, operandSize: Size3): number => {
   return element?.size === "z" && operandSize === 64 ? 32 : operandSize;
 };
 
-/** The counter of these is the address size's, and so is their name. */
-const namedByAddressSize = (row: Row): boolean => row.semantics.mnemonic === "JCXZ";
-
-/** The names of a row by size 16, 32, 64, when it has several. */
-const namesOf = (row: Row): readonly string[] | undefined =>
-  row.syntax?.includes("/") ? row.syntax.split("/") : undefined;
-
 /** The mnemonic of a row in a form, in lower case. */
 export const mnemonicText = (row: Row, operandSize: Size3, addressSize: Size3): string => {
   const { mnemonic } = row.semantics;
   if (strings.has(mnemonic)) return mnemonic.toLowerCase() + elementLetter(elementBits(row, operandSize));
-  const names = namesOf(row);
-  if (names === undefined) return row.syntax ?? mnemonic.toLowerCase();
-  return names[(namedByAddressSize(row) ? addressSize : operandSize) >> 5] ?? names.at(-1)!;
+  const named = byOperandSize[mnemonic]?.[operandSize >> 5] ?? byAddressSize[mnemonic]?.[addressSize >> 5];
+  const name = named ?? row.syntax ?? mnemonic.toLowerCase();
+  return farBranches.has(mnemonic) ? `${name} far` : name;
 };
 
 /** PUSHF beside PUSHFD and PUSHFQ: the plain name stands for the default size of the code. */
@@ -43,11 +67,11 @@ const isStem = (name: string, names: readonly string[]): boolean =>
 /** True when the name in this form says the operand size, so that no prefix word need. */
 export const namesOperandSize = (row: Row, operandSize: Size3): boolean => {
   if (strings.has(row.semantics.mnemonic)) return true;
-  const names = namesOf(row);
-  if (names === undefined || namedByAddressSize(row)) return false;
-  return !isStem(mnemonicText(row, operandSize, 64), names);
+  const names = byOperandSize[row.semantics.mnemonic];
+  return names !== undefined && !isStem(names[operandSize >> 5]!, names);
 };
-export const namesAddressSize = namedByAddressSize;
+export const namesAddressSize = (row: Row): boolean => row.semantics.mnemonic in byAddressSize;
+
 /** Operands that the mnemonic says: X and Y of string instructions and XLAT, with the accumulator or DX beside them. */
 export const operandsAreImplicit = (row: Row): boolean =>
   row.operands.some(({ addressing }) => addressing === "X" || addressing === "Y");
@@ -76,21 +100,28 @@ const buildMeanings = (): ReadonlyMap<string, readonly Meaning[]> => {
     if (list === undefined) meanings.set(name, [meaning]);
     else list.push(meaning);
   };
+  const sizes: readonly Size3[] = [16, 32, 64];
   for (const row of rows) {
-    const names = namesOf(row);
-    const sizes: readonly Size3[] = [16, 32, 64];
-    if (names !== undefined)
-      for (const [i, name] of names.entries()) {
-        const size = isStem(name, names) ? undefined : sizes[i];
-        if (namedByAddressSize(row)) add(name, { row, operandSize: undefined, addressSize: size });
-        else add(name, { row, operandSize: size, addressSize: undefined });
-      }
-    else if (strings.has(row.semantics.mnemonic) && elementBits(row, 16) !== elementBits(row, 32))
+    const { mnemonic } = row.semantics;
+    // Reserved NOPs are read but not written: 0F 1F is the one with a ModRM byte.
+    if (mnemonic === "NOP" && row.map === "0F" && row.opcode !== 0x1f) continue;
+    for (const name of byAddressSize[mnemonic] ?? []) {
+      const addressSize = sizes[byAddressSize[mnemonic]!.indexOf(name)];
+      add(name, { row, operandSize: undefined, addressSize });
+    }
+    const names = byOperandSize[mnemonic];
+    const elements = strings.has(mnemonic) && elementBits(row, 16) !== elementBits(row, 32);
+    if (names !== undefined || elements) {
+      const seen = new Set<string>();
       for (const operandSize of sizes) {
         const name = mnemonicText(row, operandSize, 64);
-        if (meanings.get(name)?.at(-1)?.row !== row) add(name, { row, operandSize, addressSize: undefined });
+        if (seen.has(name)) continue;
+        seen.add(name);
+        const plain = names !== undefined && isStem(name, names);
+        add(name, { row, operandSize: plain ? undefined : operandSize, addressSize: undefined });
       }
-    else add(mnemonicText(row, 32, 64), { row, operandSize: undefined, addressSize: undefined });
+    } else if (byAddressSize[mnemonic] === undefined)
+      add(mnemonicText(row, 32, 64), { row, operandSize: undefined, addressSize: undefined });
   }
   for (const [condition, others] of Object.entries(synonyms))
     for (const stem of ["j", "set", "cmov"])
@@ -187,3 +218,6 @@ export const sizeKeywords: ReadonlyMap<string, number> = new Map([
 export const sizeText: ReadonlyMap<number, string> = new Map([
   [8, "byte"], [16, "word"], [32, "dword"], [48, "fword"], [64, "qword"], [80, "tbyte"], [128, "xmmword"],
 ]);
+
+/** Rows that take XMM0 without encoding it; text names it as the last operand. */
+export const takesXmm0: ReadonlySet<string> = new Set(["PBLENDVB", "BLENDVPS", "BLENDVPD", "SHA256RNDS2"]);
