@@ -111,8 +111,18 @@ export const readLinearBytes = (
 ): Fault | undefined => {
   const fault = translate(core, address, bytes.length, access);
   if (fault) return fault;
-  for (let index = 0; index < bytes.length; index++)
-    bytes[index] = core.physical.read(physicalByte(index), 1);
+  const bus = core.physical;
+  for (let index = 0; index < bytes.length; ) {
+    const wide = index + 4 <= bytes.length && (index + 4 <= firstLength || index >= firstLength);
+    const value = bus.read(physicalByte(index), wide ? 4 : 1);
+    bytes[index] = value & 0xff;
+    if (wide) {
+      bytes[index + 1] = (value >>> 8) & 0xff;
+      bytes[index + 2] = (value >>> 16) & 0xff;
+      bytes[index + 3] = value >>> 24;
+    }
+    index += wide ? 4 : 1;
+  }
   return undefined;
 };
 
@@ -125,7 +135,15 @@ export const writeLinearBytes = (
 ): Fault | undefined => {
   const fault = translate(core, address, bytes.length, access);
   if (fault) return fault;
-  for (let index = 0; index < bytes.length; index++)
-    core.physical.write(physicalByte(index), bytes[index]!, 1);
+  const bus = core.physical;
+  for (let index = 0; index < bytes.length; ) {
+    const wide = index + 4 <= bytes.length && (index + 4 <= firstLength || index >= firstLength);
+    let value = bytes[index]!;
+    if (wide)
+      value =
+        (value | (bytes[index + 1]! << 8) | (bytes[index + 2]! << 16) | (bytes[index + 3]! << 24)) >>> 0;
+    bus.write(physicalByte(index), value, wide ? 4 : 1);
+    index += wide ? 4 : 1;
+  }
   return undefined;
 };

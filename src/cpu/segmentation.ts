@@ -5,7 +5,7 @@ import { RFLAGS } from "../arch/flags.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf, type SegmentRegister, segmentRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
-import { readLinear, readLinearNumber, writeLinear } from "./linear-memory.ts";
+import { probeLinear, readLinear, readLinearNumber, writeLinear } from "./linear-memory.ts";
 import { cpl, flagsLow, is64Bit, isCanonical, isProtected, isRealLike, isVirtual8086 } from "./mode.ts";
 import { Access } from "./page-walk.ts";
 
@@ -164,6 +164,18 @@ export const writeMemory = (
   const access = (cpl(core.state) === 3 ? Access.USER : 0) | Access.WRITE;
   const linear = linearAddress(core, name, offset, size, access);
   return linear instanceof Fault ? linear : writeLinear(core, linear, value, size, access);
+};
+
+/** The fault that a write at segment:offset would raise. */
+export const probeMemory = (
+  core: Core,
+  name: SegmentRegister,
+  offset: bigint,
+  size: number,
+): Fault | undefined => {
+  const access = (cpl(core.state) === 3 ? Access.USER : 0) | Access.WRITE;
+  const linear = linearAddress(core, name, offset, size, access);
+  return linear instanceof Fault ? linear : probeLinear(core, linear, size, access);
 };
 
 /** Eight bytes of the GDT or LDT. */
