@@ -1,12 +1,12 @@
-import { effectsOf, type Semantics } from "../isa/define.ts";
-import { decode, formKey, formOf } from "../isa/decode.ts";
-import type { Instruction, MemoryOperand, RegisterOperand } from "../isa/instruction.ts";
-import type { Row, Feature } from "../isa/row.ts";
-import { fusedCondition, type AddressShape, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
+import { type AddressShape, fusedCondition, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
 import { fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
 import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../codegen/memory-map.ts";
 import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
 import type { Effect } from "../ir/effects.ts";
+import { decode, formKey, formOf } from "../isa/decode.ts";
+import { effectsOf, type Semantics } from "../isa/define.ts";
+import type { Instruction, MemoryOperand, RegisterOperand } from "../isa/instruction.ts";
+import type { Feature, Row } from "../isa/row.ts";
 import { offsetOf, segmentRegisters } from "../state/layout.ts";
 import type { CodeMode } from "./code-mode.ts";
 import { GuestMemory } from "./guest-memory.ts";
@@ -31,10 +31,14 @@ const segmentBaseSlots = segmentRegisters.map((name) => offsetOf(`${name}.base`)
 
 const slotOf = (operand: RegisterOperand): number => {
   switch (operand.file) {
-    case "general": return 8 * operand.number + (operand.high ? 1 : 0);
-    case "xmm": return vectorSlots[operand.number]!;
-    case "mmx": return x87Slots[operand.number & 7]!;
-    default: return zeroSlot;
+    case "general":
+      return 8 * operand.number + (operand.high ? 1 : 0);
+    case "xmm":
+      return vectorSlots[operand.number]!;
+    case "mmx":
+      return x87Slots[operand.number & 7]!;
+    default:
+      return zeroSlot;
   }
 };
 
@@ -57,7 +61,8 @@ const numberOf = (row: Row): number => {
 const isRelative = (row: Row): boolean => row.operands.some(({ addressing }) => addressing === "J");
 
 /** Whether control may leave after the instruction, so that decoding straight on would be guesswork. */
-const endsBlock = (effects: readonly Effect[]): boolean => effects.some((effect) => effect.kind === "jump" && effect.when === undefined);
+const endsBlock = (effects: readonly Effect[]): boolean =>
+  effects.some((effect) => effect.kind === "jump" && effect.when === undefined);
 
 /** What is known of an instruction form once its effects have been built. */
 interface FormFacts {
@@ -134,7 +139,10 @@ export class CodeCache {
 
   /** True when the next block might not fit: time to `flush`. */
   get full(): boolean {
-    return this.#next + (maximumBlock + 2) * recordBytes > recordsOffset + recordsBytes || this.#instructions.length > 2_000_000;
+    return (
+      this.#next + (maximumBlock + 2) * recordBytes > recordsOffset + recordsBytes ||
+      this.#instructions.length > 2_000_000
+    );
   }
 
   /** Bytes of a code page are about to change. */
@@ -219,7 +227,14 @@ export class CodeCache {
     view.setBigUint64(at + record.wide, 0n, true);
   }
 
-  #decodeBlock(pageOffset: number, start: number, rip: number, limit: number, mode: CodeMode, key: number | string): number {
+  #decodeBlock(
+    pageOffset: number,
+    start: number,
+    rip: number,
+    limit: number,
+    mode: CodeMode,
+    key: number | string,
+  ): number {
     const page = this.#pageFor(pageOffset);
     const first = this.#next;
     let at = first;
@@ -228,7 +243,9 @@ export class CodeCache {
     let previous: { at: number; instruction: Instruction; facts: FormFacts; key: string } | undefined;
     for (;;) {
       // How far the code segment reaches: beyond it the fetch faults, which the processor reports.
-      const room = mode.flatCode ? 4096 - offset : Math.min(4096 - offset, limit - (rip + offset - start) + 1);
+      const room = mode.flatCode
+        ? 4096 - offset
+        : Math.min(4096 - offset, limit - (rip + offset - start) + 1);
       if (retired >= maximumBlock - 2) {
         this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
@@ -236,7 +253,13 @@ export class CodeCache {
         break;
       }
       if (offset === 4096) {
-        this.#blank(at, mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32, offset, offset, retired);
+        this.#blank(
+          at,
+          mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32,
+          offset,
+          offset,
+          retired,
+        );
         at += recordBytes;
         break;
       }
@@ -259,8 +282,19 @@ export class CodeCache {
       }
       this.#mark(page, offset, instruction.length);
       this.decoded++;
-      if (instruction.row.semantics.build === undefined || (mode.unitsBlocked && instruction.row.unit !== undefined) || (instruction.row.protectedOnly && mode.realLike)) {
-        this.#exitRecord(at, instruction.row.semantics.build === undefined && !mode.unitsBlocked ? ExitKind.procedure : ExitKind.step, offset, retired);
+      if (
+        instruction.row.semantics.build === undefined ||
+        (mode.unitsBlocked && instruction.row.unit !== undefined) ||
+        (instruction.row.protectedOnly && mode.realLike)
+      ) {
+        this.#exitRecord(
+          at,
+          instruction.row.semantics.build === undefined && !mode.unitsBlocked
+            ? ExitKind.procedure
+            : ExitKind.step,
+          offset,
+          retired,
+        );
         this.#view.setUint16(at + record.next, offset + instruction.length, true);
         this.#view.setInt32(at + record.displacement, this.#instructions.push(instruction) - 1, true);
         at += recordBytes;
@@ -272,8 +306,19 @@ export class CodeCache {
       const near = this.#isNear(instruction, ripNow, offset);
       this.#writeRecord(at, instruction, mode, offset, retired, near);
       // An instruction that sets the flags for the jump after it does both.
-      if (previous?.facts.setsFlags && !previous.facts.jumps && isRelative(instruction.row) && facts.jumps && this.#isFusable(previous, instruction, facts, formText)) {
-        const spec = this.#spec(previous.instruction, mode, true, { row: instruction.row, form: formOf(instruction), near, key: formText });
+      if (
+        previous?.facts.setsFlags &&
+        !previous.facts.jumps &&
+        isRelative(instruction.row) &&
+        facts.jumps &&
+        this.#isFusable(previous, instruction, facts, formText)
+      ) {
+        const spec = this.#spec(previous.instruction, mode, true, {
+          row: instruction.row,
+          form: formOf(instruction),
+          near,
+          key: formText,
+        });
         this.#view.setUint32(previous.at + record.handler, this.#module.handler(spec), true);
       }
       at += recordBytes;
@@ -291,7 +336,14 @@ export class CodeCache {
       if (repeated) {
         this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
-        if (offset === 4096) this.#blank(at, mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32, offset, offset, retired);
+        if (offset === 4096)
+          this.#blank(
+            at,
+            mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32,
+            offset,
+            offset,
+            retired,
+          );
         at += recordBytes;
         break;
       }
@@ -309,11 +361,18 @@ export class CodeCache {
       if (granule < page.granules.length) page.granules[granule] = 1;
   }
 
-  #isFusable(previous: { facts: FormFacts; key: string }, jump: Instruction, jumpFacts: FormFacts, jumpKey: string): boolean {
+  #isFusable(
+    previous: { facts: FormFacts; key: string },
+    jump: Instruction,
+    jumpFacts: FormFacts,
+    jumpKey: string,
+  ): boolean {
     const key = `${previous.key}+${jumpKey}`;
     let fusable = this.#fusable.get(key);
     if (fusable === undefined) {
-      fusable = jump.row.operands.length === 1 && fusedCondition(previous.facts.effects, jumpFacts.effects) !== undefined;
+      fusable =
+        jump.row.operands.length === 1 &&
+        fusedCondition(previous.facts.effects, jumpFacts.effects) !== undefined;
       this.#fusable.set(key, fusable);
     }
     return fusable;
@@ -336,13 +395,19 @@ export class CodeCache {
     return operand.kind === "immediate" ? Number(BigInt.asIntN(operand.width, operand.value)) : 0;
   }
 
-  #spec(instruction: Instruction, mode: CodeMode, near: boolean, fused?: { row: Row; form: HandlerSpec["form"]; near: boolean; key: string }): HandlerSpec {
+  #spec(
+    instruction: Instruction,
+    mode: CodeMode,
+    near: boolean,
+    fused?: { row: Row; form: HandlerSpec["form"]; near: boolean; key: string },
+  ): HandlerSpec {
     const { row } = instruction;
     let shape: AddressShape = "base";
     let wideImmediate = false;
     const operandSegments: (SegmentPlan | undefined)[] = instruction.operands.map((operand) => {
       if (operand.kind === "immediate") {
-        if (operand.width === 64 && BigInt.asIntN(32, operand.value) !== BigInt.asIntN(64, operand.value)) wideImmediate = true;
+        if (operand.width === 64 && BigInt.asIntN(32, operand.value) !== BigInt.asIntN(64, operand.value))
+          wideImmediate = true;
         return undefined;
       }
       if (operand.kind !== "memory") return undefined;
@@ -352,12 +417,31 @@ export class CodeCache {
     });
     const repeat = row.repeat === undefined ? "none" : instruction.rep;
     let plans = 0;
-    for (const name of ["ES", "CS", "SS", "DS", "FS", "GS"] as const) plans = plans * 3 + (mode.plans[name] === "zero" ? 0 : mode.plans[name] === "base" ? 1 : 2);
+    for (const name of ["ES", "CS", "SS", "DS", "FS", "GS"] as const)
+      plans = plans * 3 + (mode.plans[name] === "zero" ? 0 : mode.plans[name] === "base" ? 1 : 2);
     const key = `${numberOf(row)}:${formKey(instruction)}:${shape}:${operandSegments.join()}:${plans}:${near ? 1 : 0}:${repeat}:${wideImmediate ? 1 : 0}:${fused ? `${fused.key}:${fused.near}` : ""}`;
-    return { key, row, form: formOf(instruction), shape, operandSegments, plans: mode.plans, near, repeat, fused, wideImmediate };
+    return {
+      key,
+      row,
+      form: formOf(instruction),
+      shape,
+      operandSegments,
+      plans: mode.plans,
+      near,
+      repeat,
+      fused,
+      wideImmediate,
+    };
   }
 
-  #writeRecord(at: number, instruction: Instruction, mode: CodeMode, offset: number, retired: number, near: boolean): void {
+  #writeRecord(
+    at: number,
+    instruction: Instruction,
+    mode: CodeMode,
+    offset: number,
+    retired: number,
+    near: boolean,
+  ): void {
     const view = this.#view;
     const spec = this.#spec(instruction, mode, near);
     this.#blank(at, this.#module.handler(spec), offset, offset + instruction.length, retired);
@@ -369,10 +453,15 @@ export class CodeCache {
       } else if (operand.kind === "immediate") {
         if (spec.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);
         else view.setInt32(at + record.immediate, Number(BigInt.asIntN(32, operand.value)), true);
-      } else if (operand.kind === "memory") this.#writeAddress(at, operand, offset + instruction.length, spec.shape);
+      } else if (operand.kind === "memory")
+        this.#writeAddress(at, operand, offset + instruction.length, spec.shape);
     }
     if (near) {
-      view.setInt32(at + record.immediate, offset + instruction.length + this.#displacement(instruction), true);
+      view.setInt32(
+        at + record.immediate,
+        offset + instruction.length + this.#displacement(instruction),
+        true,
+      );
       view.setInt32(at + record.displacement, 0, true);
     }
   }

@@ -6,6 +6,7 @@ import type { Value, Width } from "../ir/value.ts";
 import { formOf } from "../isa/decode.ts";
 import { effectsOf } from "../isa/define.ts";
 import type { Instruction, MemoryOperand, RegisterOperand } from "../isa/instruction.ts";
+import { entersMMX, usesSSE } from "../isa/row.ts";
 import { generalRegisters, layout, offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { probeLinear, readLinear, writeLinear } from "./linear-memory.ts";
@@ -21,7 +22,12 @@ import { linearAddress } from "./segmentation.ts";
 const truncate = (bits: bigint, width: number): bigint => BigInt.asUintN(width, bits);
 
 /** Effective address of a memory operand. `next`: offset of the following instruction. */
-export const effectiveAddress = (core: Core, operand: MemoryOperand, addressSize: number, next: bigint): bigint => {
+export const effectiveAddress = (
+  core: Core,
+  operand: MemoryOperand,
+  addressSize: number,
+  next: bigint,
+): bigint => {
   const { state } = core;
   let address = operand.displacement;
   if (operand.base === "RIP") address += next;
@@ -32,10 +38,14 @@ export const effectiveAddress = (core: Core, operand: MemoryOperand, addressSize
 
 const registerOffset = (operand: RegisterOperand): number => {
   switch (operand.file) {
-    case "general": return 8 * operand.number + (operand.high ? 1 : 0);
-    case "xmm": return offsetOf(`XMM${operand.number}`);
-    case "mmx": return offsetOf(`x87.${operand.number & 7}`);
-    default: throw new Error(`${operand.file} registers belong to procedures`);
+    case "general":
+      return 8 * operand.number + (operand.high ? 1 : 0);
+    case "xmm":
+      return offsetOf(`XMM${operand.number}`);
+    case "mmx":
+      return offsetOf(`x87.${operand.number & 7}`);
+    default:
+      throw new Error(`${operand.file} registers belong to procedures`);
   }
 };
 
@@ -75,7 +85,12 @@ export const evaluateInstruction = (core: Core, instruction: Instruction): Fault
     const fault = evaluateOnce(core, instruction);
     if (fault) return fault;
     const left = count() - 1n;
-    state.RCX = size === 64 ? truncate(left, 64) : size === 32 ? truncate(left, 32) : (state.RCX & ~0xffffn) | truncate(left, 16);
+    state.RCX =
+      size === 64
+        ? truncate(left, 64)
+        : size === 32
+          ? truncate(left, 32)
+          : (state.RCX & ~0xffffn) | truncate(left, 16);
     if (row.repeat === "repz") {
       const zero = ((state.RFLAGS >> BigInt(flagBit.ZF)) & 1n) === 1n;
       if (zero !== (instruction.rep === "repz")) break;
@@ -105,7 +120,8 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
 
   const segmentOf = (source: SegmentSource): SegmentName =>
     typeof source === "number" ? (operands[source] as MemoryOperand).segment : source;
-  const addressOf = (index: number): bigint => effectiveAddress(core, operands[index] as MemoryOperand, addressSize, next);
+  const addressOf = (index: number): bigint =>
+    effectiveAddress(core, operands[index] as MemoryOperand, addressSize, next);
   const operandValues = new Map<number, bigint>();
   const loads: bigint[] = [];
 
@@ -127,7 +143,10 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
   const linearOf = (segment: SegmentName, address: bigint, bytes: number, write: boolean): bigint | Fault =>
     linearAddress(core, segment, address, bytes, user | (write ? Access.WRITE : 0));
   const aligned = (index: number, linear: bigint): boolean =>
-    row.unit !== "sse" || row.aligned === false || form.operands[index]!.width !== 128 || (linear & 15n) === 0n;
+    !usesSSE(row) ||
+    row.aligned === false ||
+    form.operands[index]!.width !== 128 ||
+    (linear & 15n) === 0n;
 
   // Which memory operands are read: those whose value the effects use.
   const used = new Set<Value>();
@@ -157,7 +176,13 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
   }
 
   const stores: { linear: bigint; bytes: number; value: bigint }[] = [];
-  const addStore = (segment: SegmentName, address: bigint, value: bigint, width: Width, index: number): Fault | undefined => {
+  const addStore = (
+    segment: SegmentName,
+    address: bigint,
+    value: bigint,
+    width: Width,
+    index: number,
+  ): Fault | undefined => {
     const bytes = width / 8;
     const linear = linearOf(segment, address, bytes, true);
     if (linear instanceof Fault) return linear;
@@ -186,9 +211,21 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
   for (const effect of effects) {
     let fault: Fault | undefined;
     if (effect.kind === "store")
-      fault = addStore(segmentOf(effect.segment), evaluate(effect.address), evaluate(effect.value), effect.value.width, -1);
+      fault = addStore(
+        segmentOf(effect.segment),
+        evaluate(effect.address),
+        evaluate(effect.value),
+        effect.value.width,
+        -1,
+      );
     else if (effect.kind === "writeOperand" && operands[effect.index]!.kind === "memory")
-      fault = addStore((operands[effect.index] as MemoryOperand).segment, addressOf(effect.index), evaluate(effect.value), effect.value.width, effect.index);
+      fault = addStore(
+        (operands[effect.index] as MemoryOperand).segment,
+        addressOf(effect.index),
+        evaluate(effect.value),
+        effect.value.width,
+        effect.index,
+      );
     if (fault) return fault;
   }
   // Everything is computed from the state before; only then does it change.
@@ -213,7 +250,8 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
         const { width } = effect.value;
         const field = layout.get(effect.name)!;
         const general = (generalRegisters as readonly string[]).includes(effect.name);
-        const whole = field.type === "u32" ? 32 : (general || field.type === "u64") && width === 32 ? 64 : width;
+        const whole =
+          field.type === "u32" ? 32 : (general || field.type === "u64") && width === 32 ? 64 : width;
         commits.push(() => writeField(view, field.offset, whole, value));
         break;
       }
@@ -243,7 +281,7 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
     const fault = writeLinear(core, linear, value, bytes, user | Access.WRITE);
     if (fault) return fault;
   }
-  if (row.unit === "mmx") {
+  if (entersMMX(row)) {
     state.FSW &= ~0x3800;
     state.FTW = 0;
   }
@@ -254,15 +292,33 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
 
 const visitEffect = (effect: Effect, visit: (value: Value | undefined) => void): void => {
   switch (effect.kind) {
-    case "load": visit(effect.address); break;
-    case "store": visit(effect.address); visit(effect.value); break;
-    case "fault": visit(effect.when); visit(effect.errorCode); visit(effect.commit?.value); break;
-    case "writeOperand": case "writeRegister": visit(effect.value); break;
+    case "load":
+      visit(effect.address);
+      break;
+    case "store":
+      visit(effect.address);
+      visit(effect.value);
+      break;
+    case "fault":
+      visit(effect.when);
+      visit(effect.errorCode);
+      visit(effect.commit?.value);
+      break;
+    case "writeOperand":
+    case "writeRegister":
+      visit(effect.value);
+      break;
     case "flags":
       for (const value of Object.values(effect.flags)) visit(value);
       visit(effect.when);
       break;
-    case "jump": visit(effect.target); visit(effect.when); break;
-    case "interruptShadow": case "attention": visit(effect.when); break;
+    case "jump":
+      visit(effect.target);
+      visit(effect.when);
+      break;
+    case "interruptShadow":
+    case "attention":
+      visit(effect.when);
+      break;
   }
 };

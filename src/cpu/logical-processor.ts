@@ -8,13 +8,25 @@ import { CpuState } from "../state/cpu-state.ts";
 import { architecturalBytes, offsetOf, segmentRegisters } from "../state/layout.ts";
 import { CodeCache } from "./code-cache.ts";
 import { type CodeMode, CodeModes } from "./code-mode.ts";
-import { type Core, type CpuModel, Fault, type Invalidation, type LocalApicSocket, type PortSpace } from "./core.ts";
-import { breakpointsEnabled, instructionBreakpoint, noteSingleStep, takePendingDebug } from "./debug-registers.ts";
+import {
+  type Core,
+  type CpuModel,
+  Fault,
+  type Invalidation,
+  type LocalApicSocket,
+  type PortSpace,
+} from "./core.ts";
+import {
+  breakpointsEnabled,
+  instructionBreakpoint,
+  noteSingleStep,
+  takePendingDebug,
+} from "./debug-registers.ts";
 import { evaluateInstruction } from "./evaluator.ts";
 import { deliver, deliverFault } from "./exceptions.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { cpl, is64Bit, isCanonical } from "./mode.ts";
-import { Access, walk, type Translation } from "./page-walk.ts";
+import { Access, type Translation, walk } from "./page-walk.ts";
 import { procedures } from "./procedures.ts";
 import { linearAddress } from "./segmentation.ts";
 import { Tlb } from "./tlb.ts";
@@ -182,7 +194,8 @@ export class LogicalProcessor implements Core {
   #count(instructions: number): void {
     const { view } = this.state;
     const low = view.getUint32(retiredOffset, true) + instructions;
-    if (low > 0xffff_ffff) view.setUint32(retiredOffset + 4, view.getUint32(retiredOffset + 4, true) + 1, true);
+    if (low > 0xffff_ffff)
+      view.setUint32(retiredOffset + 4, view.getUint32(retiredOffset + 4, true) + 1, true);
     view.setUint32(retiredOffset, low >>> 0, true);
     this.#sockets.retire(instructions);
   }
@@ -191,7 +204,12 @@ export class LogicalProcessor implements Core {
   get runnable(): boolean {
     const activity = this.state.activity;
     if (activity === 0) return true;
-    return activity === activityHlt && (this.nmiPending || this.state.pendingDebug !== 0 || (this.apic.hasInterrupt() && (this.state.view.getUint32(flagsOffset, true) & IF) !== 0));
+    return (
+      activity === activityHlt &&
+      (this.nmiPending ||
+        this.state.pendingDebug !== 0 ||
+        (this.apic.hasInterrupt() && (this.state.view.getUint32(flagsOffset, true) & IF) !== 0))
+    );
   }
 
   /**
@@ -210,7 +228,13 @@ export class LogicalProcessor implements Core {
       if (view.getUint32(activityOffset, true) !== 0) break;
       const flags = view.getUint32(flagsOffset, true);
       if (flags & RF && !breakpointsEnabled(state)) view.setUint32(flagsOffset, flags & ~RF, true);
-      if (left <= maximumBlock || flags & stepAlways || view.getUint32(interruptibilityOffset, true) & 3 || engine.tier === "evaluator" || breakpointsEnabled(state)) {
+      if (
+        left <= maximumBlock ||
+        flags & stepAlways ||
+        view.getUint32(interruptibilityOffset, true) & 3 ||
+        engine.tier === "evaluator" ||
+        breakpointsEnabled(state)
+      ) {
         left -= this.step();
         continue;
       }
@@ -228,7 +252,10 @@ export class LogicalProcessor implements Core {
       let retired = given - view.getInt32(exitBudgetOffset, true);
       const kind = view.getUint32(exitKindOffset, true);
       switch (kind) {
-        case ExitKind.budget: case ExitKind.dispatch: case ExitKind.attention: break;
+        case ExitKind.budget:
+        case ExitKind.dispatch:
+        case ExitKind.attention:
+          break;
         case ExitKind.shadow:
           view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
           break;
@@ -271,7 +298,11 @@ export class LogicalProcessor implements Core {
     const sum = view.getUint32(ripBaseOffset, true) + pageOffset;
     view.setUint32(ripOffset, sum >>> 0, true);
     const carry = sum > 0xffff_ffff ? 1 : 0;
-    view.setUint32(ripOffset + 4, this.#mode.codeSize === 64 ? (view.getUint32(ripBaseOffset + 4, true) + carry) >>> 0 : 0, true);
+    view.setUint32(
+      ripOffset + 4,
+      this.#mode.codeSize === 64 ? (view.getUint32(ripBaseOffset + 4, true) + carry) >>> 0 : 0,
+      true,
+    );
   }
 
   /** A jump within its page meets code not decoded yet: decode it, and connect the two. */
@@ -383,21 +414,32 @@ export class LogicalProcessor implements Core {
     const long = mode.codeSize === 64;
     const rip = state.RIP;
     const limit = long ? 15 : Math.min(15, state["CS.limit"] - Number(rip) + 1);
-    if (limit <= 0 || (long && !isCanonical(rip, this.model.linearAddressBits))) return new Fault(Exception.GP, 0);
+    if (limit <= 0 || (long && !isCanonical(rip, this.model.linearAddressBits)))
+      return new Fault(Exception.GP, 0);
     const bytes = this.#fetchBytes;
     let have = 0;
     for (;;) {
-      const linear = long ? BigInt.asUintN(64, rip + BigInt(have)) : (rip + state["CS.base"] + BigInt(have)) & 0xffff_ffffn;
+      const linear = long
+        ? BigInt.asUintN(64, rip + BigInt(have))
+        : (rip + state["CS.base"] + BigInt(have)) & 0xffff_ffffn;
       if (long && !isCanonical(linear, this.model.linearAddressBits)) return new Fault(Exception.GP, 0);
-      const translation: Translation | Fault = walk(this, Number(linear >> 32n), Number(linear & 0xffff_ffffn), Access.FETCH | (cpl(state) === 3 ? Access.USER : 0));
+      const translation: Translation | Fault = walk(
+        this,
+        Number(linear >> 32n),
+        Number(linear & 0xffff_ffffn),
+        Access.FETCH | (cpl(state) === 3 ? Access.USER : 0),
+      );
       if (translation instanceof Fault) return translation;
       const { address } = translation;
       const count = Math.min(limit - have, 4096 - (address % 4096));
       for (let n = 0; n < count; n++) bytes[have + n] = this.physical.read(address + n, 1);
       have += count;
-      const decoded: Instruction | DecodeFault | DecodeIncomplete = decode(bytes, 0, have, mode, (feature) => engine_has(this.model, feature));
+      const decoded: Instruction | DecodeFault | DecodeIncomplete = decode(bytes, 0, have, mode, (feature) =>
+        engine_has(this.model, feature),
+      );
       if ("row" in decoded) return decoded;
-      if (decoded.kind === "fault") return decoded.vector === Exception.UD ? new Fault(Exception.UD) : new Fault(Exception.GP, 0);
+      if (decoded.kind === "fault")
+        return decoded.vector === Exception.UD ? new Fault(Exception.UD) : new Fault(Exception.GP, 0);
       if (have >= limit) return new Fault(Exception.GP, 0);
     }
   }
@@ -420,7 +462,11 @@ export class LogicalProcessor implements Core {
       this.#raise(instruction);
       return 0;
     }
-    state.view.setUint32(interruptibilityOffset, state.view.getUint32(interruptibilityOffset, true) & ~3, true);
+    state.view.setUint32(
+      interruptibilityOffset,
+      state.view.getUint32(interruptibilityOffset, true) & ~3,
+      true,
+    );
     const { row } = instruction;
     let retired: number;
     if (row.protectedOnly && this.#mode.realLike) {
@@ -460,7 +506,8 @@ export class LogicalProcessor implements Core {
     const { state, engine } = this;
     const { view } = state;
     const ripLow = view.getUint32(ripOffset, true);
-    const linearLow = this.#mode.codeSize === 64 ? ripLow : (ripLow + view.getUint32(codeBaseOffset, true)) >>> 0;
+    const linearLow =
+      this.#mode.codeSize === 64 ? ripLow : (ripLow + view.getUint32(codeBaseOffset, true)) >>> 0;
     const offset = linearLow & 0xfff;
     this.#setRipBase(ripLow, view.getUint32(ripOffset + 4, true), offset);
     const at = engine.cache.stepRecord(instruction, offset, this.#mode);
@@ -485,7 +532,11 @@ export class LogicalProcessor implements Core {
         view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
         break;
     }
-    if (instruction.row.semantics.mnemonic === "STI" && (view.getUint32(flagsOffset, true) & IF) !== 0 && kind === ExitKind.stepped)
+    if (
+      instruction.row.semantics.mnemonic === "STI" &&
+      (view.getUint32(flagsOffset, true) & IF) !== 0 &&
+      kind === ExitKind.stepped
+    )
       view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
     this.#count(1);
     this.#refresh();
@@ -522,7 +573,11 @@ export class LogicalProcessor implements Core {
     const long = this.#mode.codeSize === 64;
     if (long) {
       const lastLow = low + size - 1;
-      if (!isCanonicalHalves(low, high, this.model.linearAddressBits) || (lastLow > 0xffff_ffff && !isCanonicalHalves(lastLow >>> 0, (high + 1) >>> 0, this.model.linearAddressBits)))
+      if (
+        !isCanonicalHalves(low, high, this.model.linearAddressBits) ||
+        (lastLow > 0xffff_ffff &&
+          !isCanonicalHalves(lastLow >>> 0, (high + 1) >>> 0, this.model.linearAddressBits))
+      )
         return this.#refuse(new Fault(access & 0x200 ? Exception.SS : this.#segmentFault(), 0));
     }
     const kind = (write ? Access.WRITE : Access.READ) | (cpl(state) === 3 ? Access.USER : 0);
@@ -538,7 +593,15 @@ export class LogicalProcessor implements Core {
         if (code) engine.guest.onCodeWrite(offset + inPage, size);
       }
       const stillCode = engine.guest.codePages[GuestMemory.pageOf(offset)] !== 0;
-      engine.tlb.fill(low, high, Number(view.getUint32(tlbKeyOffset, true)), mayRead, mayWrite && !stillCode && engine.guest.isWritable(address), offset, pageSize);
+      engine.tlb.fill(
+        low,
+        high,
+        Number(view.getUint32(tlbKeyOffset, true)),
+        mayRead,
+        mayWrite && !stillCode && engine.guest.isWritable(address),
+        offset,
+        pageSize,
+      );
       return offset + inPage;
     }
     const firstLength = 4096 - inPage;
@@ -585,7 +648,9 @@ export class LogicalProcessor implements Core {
         if (size === 1) bytes[offset] = value;
         else if (size === 2) view.setUint16(offset, value, true);
         else view.setUint32(offset, value, true);
-      } else for (let at = 0; at < size; at += 4) view.setUint32(offset + at, this.physical.read(first + at, 4), true);
+      } else
+        for (let at = 0; at < size; at += 4)
+          view.setUint32(offset + at, this.physical.read(first + at, 4), true);
     } else
       for (let n = 0; n < size; n++)
         bytes[offset + n] = this.physical.read(n < firstLength ? first + n : second + n - firstLength, 1);
@@ -599,7 +664,9 @@ export class LogicalProcessor implements Core {
       if (firstLength === size) {
         if (size === 1) this.physical.write(first, bytes[offset]!, 1);
         else if (size === 2) this.physical.write(first, view.getUint16(offset, true), 2);
-        else for (let at = 0; at < size; at += 4) this.physical.write(first + at, view.getUint32(offset + at, true), 4);
+        else
+          for (let at = 0; at < size; at += 4)
+            this.physical.write(first + at, view.getUint32(offset + at, true), 4);
       } else
         for (let n = 0; n < size; n++)
           this.physical.write(n < firstLength ? first + n : second + n - firstLength, bytes[offset + n]!, 1);

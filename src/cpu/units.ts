@@ -1,6 +1,6 @@
 import { CR0, CR4 } from "../arch/control-registers.ts";
 import { Exception } from "../arch/exceptions.ts";
-import type { Row } from "../isa/row.ts";
+import { type Row, usesSSE } from "../isa/row.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { Fault } from "./core.ts";
 
@@ -15,10 +15,13 @@ export const unitFault = (state: CpuState, row: Row): Fault | undefined => {
   if (row.unit === undefined) return undefined;
   const { CR0: cr0, CR4: cr4 } = state;
   switch (row.unit) {
-    case "x87": return cr0 & (CR0.EM | CR0.TS) ? new Fault(Exception.NM) : undefined;
-    case "fwait": return (cr0 & (CR0.MP | CR0.TS)) === (CR0.MP | CR0.TS) ? new Fault(Exception.NM) : undefined;
+    case "x87":
+      return cr0 & (CR0.EM | CR0.TS) ? new Fault(Exception.NM) : undefined;
+    case "fwait":
+      return (cr0 & (CR0.MP | CR0.TS)) === (CR0.MP | CR0.TS) ? new Fault(Exception.NM) : undefined;
     case "mmx":
-      if (cr0 & CR0.EM) return new Fault(Exception.UD);
+    case "sse+mmx":
+      if (cr0 & CR0.EM || (usesSSE(row) && !(cr4 & CR4.OSFXSR))) return new Fault(Exception.UD);
       if (cr0 & CR0.TS) return new Fault(Exception.NM);
       return state.FSW & FSW_ES ? new Fault(Exception.MF) : undefined;
     case "sse":
