@@ -28,7 +28,8 @@ export class Msix implements RegisterBlock {
   readonly vectors: number;
   readonly #owner: PciFunction;
   readonly #message: MessageInterrupt;
-  readonly #control: number;
+  /** Offset in configuration space of the byte with the enable bit. */
+  readonly controlOffset: number;
 
   /** Adds the capability and the BAR to `owner`. At most 128 vectors. */
   constructor(owner: PciFunction, barIndex: number, vectors: number, message: MessageInterrupt) {
@@ -40,9 +41,9 @@ export class Msix implements RegisterBlock {
     const dword = (value: number) => [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
     const body = [size & 0xff, size >>> 8, ...dword(barIndex), ...dword(PBA_OFFSET | barIndex)];
     const offset = owner.addCapability(CAPABILITY_ID, body, [0, CONTROL.FUNCTION_MASK | CONTROL.ENABLE]);
-    this.#control = offset + 3;
+    this.controlOffset = offset + 3;
     owner.addBar({ index: barIndex, space: "memory", length: MSIX_LENGTH, block: this });
-    owner.watch(this.#control, 1, () => this.#sendPending());
+    owner.watch(this.controlOffset, 1, () => this.#sendPending());
     owner.watch(PCI.COMMAND, 1, () => this.#sendPending());
   }
 
@@ -52,7 +53,7 @@ export class Msix implements RegisterBlock {
 
   /** While enabled, the function must not use its interrupt pin. */
   get enabled(): boolean {
-    return (this.#owner.register(this.#control, 1) & CONTROL.ENABLE) !== 0;
+    return (this.#owner.register(this.controlOffset, 1) & CONTROL.ENABLE) !== 0;
   }
 
   /** Send the message of a vector, now or when it is unmasked. */
@@ -83,7 +84,7 @@ export class Msix implements RegisterBlock {
 
   #sendPending(): void {
     const { table, pending } = this.state;
-    const control = this.#owner.register(this.#control, 1);
+    const control = this.#owner.register(this.controlOffset, 1);
     const free = (control & (CONTROL.ENABLE | CONTROL.FUNCTION_MASK)) === CONTROL.ENABLE;
     if (!free || !this.#owner.busMaster) return;
     for (let vector = 0; vector < this.vectors; vector++) {

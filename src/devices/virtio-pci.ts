@@ -1,0 +1,500 @@
+import type { RegisterBlock } from "../bus/address-range.ts";
+import type { DirectMemory } from "../bus/dma.ts";
+import type { MessageInterrupt } from "../bus/interrupt-line.ts";
+import { PCI, PciFunction, type PciFunctionState } from "./pci-function.ts";
+import { Msix, type MsixState } from "./pci-msix.ts";
+import { VIRTIO_F, type VirtioDevice, type VirtioTransport } from "./virtio-device.ts";
+import { Virtqueue, type VirtqueueState } from "./virtqueue.ts";
+
+// VIRTIO 1.2, "Virtio Over PCI Bus": a non-transitional device.
+
+const VENDOR_ID = 0x1af4;
+const DEVICE_ID_BASE = 0x1040;
+const SUBSYSTEM_ID = 0x1100;
+const VENDOR_SPECIFIC = 0x09;
+
+const MSIX_BAR = 1;
+const REGISTERS_BAR = 4;
+const REGISTERS_LENGTH = 0x4000;
+const NO_VECTOR = 0xffff;
+const NOTIFY_OFF_MULTIPLIER = 4;
+
+/** "Virtio Structure PCI Capabilities": cfg_type, and where the structure is in the registers' BAR. */
+// biome-ignore format: one row per fact
+const STRUCTURE = {
+  COMMON: { type: 1, offset: 0x0000, length: 0x40 },
+  NOTIFY: { type: 2, offset: 0x3000, length: 0x1000 },
+  ISR:    { type: 3, offset: 0x1000, length: 0x1 },
+  DEVICE: { type: 4, offset: 0x2000, length: 0x1000 },
+} as const;
+const PCI_CFG_TYPE = 5;
+
+/** "Device Status Field". */
+// biome-ignore format: one row per fact
+export const DEVICE_STATUS = {
+  ACKNOWLEDGE: 1, DRIVER: 2, DRIVER_OK: 4, FEATURES_OK: 8, DEVICE_NEEDS_RESET: 64, FAILED: 128,
+} as const;
+
+/** "ISR status capability". */
+// biome-ignore format: one row per fact
+const ISR = { QUEUE: 1, CONFIGURATION: 2 } as const;
+
+/** struct virtio_pci_common_cfg; the 64-bit fields are two rows. */
+// biome-ignore format: one row per fact
+const COMMON = [
+  { offset:  0, size: 4, name: "device_feature_select" },
+  { offset:  4, size: 4, name: "device_feature" },
+  { offset:  8, size: 4, name: "driver_feature_select" },
+  { offset: 12, size: 4, name: "driver_feature" },
+  { offset: 16, size: 2, name: "config_msix_vector" },
+  { offset: 18, size: 2, name: "num_queues" },
+  { offset: 20, size: 1, name: "device_status" },
+  { offset: 21, size: 1, name: "config_generation" },
+  { offset: 22, size: 2, name: "queue_select" },
+  { offset: 24, size: 2, name: "queue_size" },
+  { offset: 26, size: 2, name: "queue_msix_vector" },
+  { offset: 28, size: 2, name: "queue_enable" },
+  { offset: 30, size: 2, name: "queue_notify_off" },
+  { offset: 32, size: 4, name: "queue_desc_low" },
+  { offset: 36, size: 4, name: "queue_desc_high" },
+  { offset: 40, size: 4, name: "queue_driver_low" },
+  { offset: 44, size: 4, name: "queue_driver_high" },
+  { offset: 48, size: 4, name: "queue_device_low" },
+  { offset: 52, size: 4, name: "queue_device_high" },
+  { offset: 56, size: 2, name: "queue_notify_data" },
+  { offset: 58, size: 2, name: "queue_reset" },
+] as const;
+type CommonField = (typeof COMMON)[number]["name"];
+
+type QueueArea = "descriptors" | "driverArea" | "deviceArea";
+// biome-ignore format: one row per fact
+const AREA_OF: Partial<Record<CommonField, readonly [area: QueueArea, high: boolean]>> = {
+  queue_desc_low:   ["descriptors", false], queue_desc_high:   ["descriptors", true],
+  queue_driver_low: ["driverArea", false],  queue_driver_high: ["driverArea", true],
+  queue_device_low: ["deviceArea", false],  queue_device_high: ["deviceArea", true],
+};
+
+export interface VirtioPciState {
+  deviceFeatureSelect: number;
+  driverFeatureSelect: number;
+  driverFeatures: bigint;
+  deviceStatus: number;
+  configGeneration: number;
+  configMsixVector: number;
+  queueSelect: number;
+  isr: number;
+  queueMsixVectors: number[];
+  queues: VirtqueueState[];
+  msix: MsixState;
+  function: PciFunctionState;
+}
+type OwnState = Omit<VirtioPciState, "queues" | "msix" | "function">;
+
+export interface VirtioPciOptions {
+  readonly device: VirtioDevice;
+  readonly memory: DirectMemory;
+  readonly message: MessageInterrupt;
+  /** Told of each rule that the driver broke. */
+  readonly report?: (reason: string) => void;
+}
+
+/** A virtio device as a PCI function: BAR 4 holds its registers, BAR 1 its MSI-X vectors (one for configuration, one per queue). */
+export class VirtioPci implements VirtioTransport {
+  readonly function: PciFunction;
+  readonly #options: VirtioPciOptions;
+  readonly #device: VirtioDevice;
+  readonly #queues: readonly Virtqueue[];
+  readonly #msix: Msix;
+  #own: OwnState;
+
+  /** BAR 4. */
+  readonly #registers: RegisterBlock = {
+    read: (offset, size) => {
+      const { COMMON: common, ISR: isr, DEVICE: device } = STRUCTURE;
+      if (offset < common.offset + common.length) return this.#readCommon(offset, size);
+      if (offset === isr.offset) return this.#readIsr();
+      if (offset >= device.offset && offset < device.offset + device.length)
+        return this.#readConfiguration(offset - device.offset, size);
+      return 0;
+    },
+    write: (offset, value, size) => {
+      const { COMMON: common, DEVICE: device, NOTIFY: notify } = STRUCTURE;
+      if (offset < common.offset + common.length) this.#writeCommon(offset, value, size);
+      else if (offset >= notify.offset) this.#notify((offset - notify.offset) / NOTIFY_OFF_MULTIPLIER);
+      else if (offset >= device.offset) this.#writeConfiguration(offset - device.offset, value, size);
+    },
+  };
+
+  constructor(options: VirtioPciOptions) {
+    this.#options = options;
+    this.#device = options.device;
+    this.#queues = this.#device.queueSizes.map(
+      (maximumSize, index) =>
+        new Virtqueue(maximumSize, {
+          memory: options.memory,
+          features: () => this.features,
+          interrupt: () => this.#interrupt(this.#own.queueMsixVectors[index]!, ISR.QUEUE),
+          broken: (reason) => this.needsReset(reason),
+        }),
+    );
+    this.#own = powerOn(this.#queues.length);
+    this.function = new PciFunction(this.#device.name, {
+      vendorId: VENDOR_ID,
+      deviceId: DEVICE_ID_BASE + this.#device.deviceType,
+      revisionId: 1,
+      classCode: this.#device.pciClassCode,
+      subsystemVendorId: VENDOR_ID,
+      subsystemId: SUBSYSTEM_ID,
+      interruptPin: 1,
+    });
+    this.#msix = new Msix(this.function, MSIX_BAR, this.#queues.length + 1, options.message);
+    this.function.addBar({
+      index: REGISTERS_BAR,
+      space: "memory64",
+      length: REGISTERS_LENGTH,
+      prefetchable: true,
+      block: this.#registers,
+    });
+    this.#addCapabilities();
+    this.function.watch(PCI.COMMAND, 1, () => this.#notifyAll());
+    this.function.watch(this.#msix.controlOffset, 1, () => this.#driveInterrupt());
+    this.#device.connect(this);
+  }
+
+  get state(): VirtioPciState {
+    return {
+      ...this.#own,
+      queues: this.#queues.map((queue) => queue.state),
+      msix: this.#msix.state,
+      function: this.function.state,
+    };
+  }
+
+  set state({ queues, msix, function: fn, ...own }: VirtioPciState) {
+    this.#own = own;
+    for (const [i, queue] of this.#queues.entries()) queue.state = queues[i]!;
+    this.#msix.state = msix;
+    this.function.state = fn;
+    this.driveOutputs();
+  }
+
+  driveOutputs(): void {
+    this.function.driveOutputs();
+    this.#driveInterrupt();
+  }
+
+  /** RESET of the machine: the function, its vectors and the device. */
+  reset(): void {
+    this.#resetDevice();
+    this.#msix.reset();
+    this.function.reset();
+  }
+
+  // --- the device's side
+
+  get features(): bigint {
+    return this.#own.driverFeatures & this.#offered;
+  }
+
+  get live(): boolean {
+    const { DRIVER_OK, DEVICE_NEEDS_RESET } = DEVICE_STATUS;
+    const status = this.#own.deviceStatus & (DRIVER_OK | DEVICE_NEEDS_RESET);
+    return status === DRIVER_OK && this.function.busMaster;
+  }
+
+  queue(index: number): Virtqueue {
+    return this.#queues[index]!;
+  }
+
+  configurationChanged(): void {
+    this.#own.configGeneration = (this.#own.configGeneration + 1) & 0xff;
+    if ((this.#own.deviceStatus & DEVICE_STATUS.DRIVER_OK) !== 0)
+      this.#interrupt(this.#own.configMsixVector, ISR.CONFIGURATION);
+  }
+
+  needsReset(reason: string): void {
+    this.#options.report?.(`${this.#device.name}: ${reason}`);
+    if ((this.#own.deviceStatus & DEVICE_STATUS.DEVICE_NEEDS_RESET) !== 0) return;
+    this.#own.deviceStatus |= DEVICE_STATUS.DEVICE_NEEDS_RESET;
+    this.configurationChanged();
+  }
+
+  // --- interrupts
+
+  #interrupt(vector: number, isr: number): void {
+    if (this.#msix.enabled) this.#msix.signal(vector);
+    else {
+      this.#own.isr |= isr;
+      this.#driveInterrupt();
+    }
+  }
+
+  #driveInterrupt(): void {
+    this.function.interrupt.set(this.#own.isr !== 0 && !this.#msix.enabled);
+  }
+
+  #readIsr(): number {
+    const { isr } = this.#own;
+    this.#own.isr = 0;
+    this.#driveInterrupt();
+    return isr;
+  }
+
+  // --- notifications
+
+  #notify(index: number): void {
+    if (this.live && this.#queues[index]?.state.enabled === true) this.#device.notified(index);
+  }
+
+  #notifyAll(): void {
+    for (const index of this.#queues.keys()) this.#notify(index);
+  }
+
+  // --- "Common configuration structure layout"
+
+  get #offered(): bigint {
+    const { INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_RESET } = VIRTIO_F;
+    return this.#device.features | INDIRECT_DESC | EVENT_IDX | VERSION_1 | RING_RESET;
+  }
+
+  #readCommon(offset: number, size: number): number {
+    let value = 0n;
+    for (const field of COMMON) {
+      if (field.offset >= offset + size || offset >= field.offset + field.size) continue;
+      const shift = 8 * (field.offset - offset);
+      const read = BigInt(this.#readField(field.name));
+      value |= shift < 0 ? read >> BigInt(-shift) : read << BigInt(shift);
+    }
+    return Number(BigInt.asUintN(8 * size, value));
+  }
+
+  /** The driver writes fields in their own width; other widths replace the bytes they cover. */
+  #writeCommon(offset: number, value: number, size: number): void {
+    for (const field of COMMON) {
+      if (field.offset >= offset + size || offset >= field.offset + field.size) continue;
+      if (field.offset === offset && field.size === size) {
+        this.#writeField(field.name, value);
+        continue;
+      }
+      let merged = BigInt(this.#readField(field.name));
+      for (let i = 0; i < size; i++) {
+        const byte = BigInt(offset + i - field.offset);
+        if (byte < 0n || byte >= field.size) continue;
+        const written = BigInt((value >>> (8 * i)) & 0xff);
+        merged = (merged & ~(0xffn << (8n * byte))) | (written << (8n * byte));
+      }
+      this.#writeField(field.name, Number(merged));
+    }
+  }
+
+  #readField(name: CommonField): number {
+    const s = this.#own;
+    const queue = this.#queues[s.queueSelect];
+    const area = AREA_OF[name];
+    if (area !== undefined) {
+      const address = queue?.state[area[0]] ?? 0n;
+      return Number(area[1] ? address >> 32n : address & 0xffff_ffffn);
+    }
+    switch (name) {
+      case "device_feature_select":
+        return s.deviceFeatureSelect;
+      case "device_feature":
+        return featureWord(this.#offered, s.deviceFeatureSelect);
+      case "driver_feature_select":
+        return s.driverFeatureSelect;
+      case "driver_feature":
+        return featureWord(s.driverFeatures, s.driverFeatureSelect);
+      case "config_msix_vector":
+        return s.configMsixVector;
+      case "num_queues":
+        return this.#queues.length;
+      case "device_status":
+        return s.deviceStatus;
+      case "config_generation":
+        return s.configGeneration;
+      case "queue_select":
+        return s.queueSelect;
+      case "queue_size":
+        return queue?.state.size ?? 0;
+      case "queue_msix_vector":
+        return s.queueMsixVectors[s.queueSelect] ?? NO_VECTOR;
+      case "queue_enable":
+        return queue?.state.enabled === true ? 1 : 0;
+      case "queue_notify_off":
+      case "queue_notify_data":
+        return queue === undefined ? 0 : s.queueSelect;
+      default: // queue_reset: done as soon as it is asked for
+        return 0;
+    }
+  }
+
+  #writeField(name: CommonField, value: number): void {
+    const s = this.#own;
+    switch (name) {
+      case "device_feature_select":
+        s.deviceFeatureSelect = value;
+        return;
+      case "driver_feature_select":
+        s.driverFeatureSelect = value;
+        return;
+      case "driver_feature":
+        this.#writeDriverFeature(value);
+        return;
+      case "config_msix_vector":
+        s.configMsixVector = this.#vector(value);
+        return;
+      case "device_status":
+        this.#writeStatus(value);
+        return;
+      case "queue_select":
+        s.queueSelect = value;
+        return;
+      default:
+        this.#writeQueueField(name, value);
+    }
+  }
+
+  #writeQueueField(name: CommonField, value: number): void {
+    const s = this.#own;
+    const queue = this.#queues[s.queueSelect];
+    if (queue === undefined) return;
+    const area = AREA_OF[name];
+    if (name === "queue_msix_vector") s.queueMsixVectors[s.queueSelect] = this.#vector(value);
+    else if (name === "queue_reset") {
+      if (value === 1 && (this.features & VIRTIO_F.RING_RESET) !== 0n) queue.reset();
+    } else if (queue.state.enabled)
+      return; // size and areas are fixed from then on
+    else if (name === "queue_size") {
+      if (value !== 0 && value <= queue.maximumSize && (value & (value - 1)) === 0) queue.state.size = value;
+    } else if (name === "queue_enable") {
+      // Buffers may already wait there: a ring can be enabled again after its reset.
+      if (value === 1 && queue.enable()) this.#notify(s.queueSelect);
+    } else if (area !== undefined) {
+      const old = queue.state[area[0]];
+      const written = BigInt(value >>> 0);
+      queue.state[area[0]] = area[1]
+        ? (written << 32n) | (old & 0xffff_ffffn)
+        : (old & ~0xffff_ffffn) | written;
+    }
+  }
+
+  #writeDriverFeature(value: number): void {
+    const s = this.#own;
+    if ((s.deviceStatus & DEVICE_STATUS.FEATURES_OK) !== 0 || s.driverFeatureSelect > 1) return;
+    const shift = BigInt(32 * s.driverFeatureSelect);
+    s.driverFeatures = (s.driverFeatures & ~(0xffff_ffffn << shift)) | (BigInt(value >>> 0) << shift);
+  }
+
+  /** A vector that does not exist reads back as NO_VECTOR. */
+  #vector(value: number): number {
+    return value < this.#msix.vectors ? value : NO_VECTOR;
+  }
+
+  /** "Device Initialization": 0 resets; FEATURES_OK stays only if the device agrees; bits cannot be taken back. */
+  #writeStatus(value: number): void {
+    const s = this.#own;
+    if (value === 0) {
+      this.#resetDevice();
+      return;
+    }
+    const { ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, FAILED } = DEVICE_STATUS;
+    const before = s.deviceStatus;
+    s.deviceStatus |= value & (ACKNOWLEDGE | DRIVER | FAILED);
+    const agreed =
+      (s.driverFeatures & ~this.#offered) === 0n && (s.driverFeatures & VIRTIO_F.VERSION_1) !== 0n;
+    if (agreed) s.deviceStatus |= value & FEATURES_OK;
+    if ((s.deviceStatus & FEATURES_OK) !== 0) s.deviceStatus |= value & DRIVER_OK;
+    if ((s.deviceStatus & ~before & DRIVER_OK) !== 0) this.#notifyAll();
+  }
+
+  #resetDevice(): void {
+    this.#own = powerOn(this.#queues.length);
+    for (const queue of this.#queues) queue.reset();
+    this.#device.reset();
+    this.#driveInterrupt();
+  }
+
+  // --- "Device-specific configuration"
+
+  #readConfiguration(offset: number, size: number): number {
+    const bytes = this.#device.configuration();
+    let value = 0;
+    for (let i = 0; i < size; i++) value |= (bytes[offset + i] ?? 0) << (8 * i);
+    return value >>> 0;
+  }
+
+  #writeConfiguration(offset: number, value: number, size: number): void {
+    if (offset + size > this.#device.configuration().length) return;
+    const bytes = Uint8Array.from({ length: size }, (_, i) => value >>> (8 * i));
+    this.#device.writeConfiguration(offset, bytes);
+  }
+
+  // --- capabilities
+
+  #addCapabilities(): void {
+    const { COMMON: common, NOTIFY: notify, ISR: isr, DEVICE: device } = STRUCTURE;
+    for (const structure of [common, isr, device])
+      this.function.addCapability(VENDOR_SPECIFIC, capability(16, structure));
+    this.function.addCapability(VENDOR_SPECIFIC, [
+      ...capability(20, notify),
+      ...dword(NOTIFY_OFF_MULTIPLIER),
+    ]);
+    // "PCI configuration access capability": a window to the BAR for those who cannot reach memory.
+    const body = [...capability(20, { type: PCI_CFG_TYPE, offset: 0, length: 0 }), 0, 0, 0, 0];
+    const writable = [0, 0, 0xff, 0, 0, 0, ...new Array<number>(8).fill(0xff)];
+    const window = this.function.addCapability(VENDOR_SPECIFIC, body, writable);
+    this.function.overlay(window + 16, 4, {
+      read: () => {
+        const access = this.#windowAccess(window);
+        return access === undefined ? 0xffff_ffff : this.#registers.read(access.offset, access.length);
+      },
+      write: (_offset, value) => {
+        const access = this.#windowAccess(window);
+        if (access === undefined) return;
+        const mask = access.length === 4 ? 0xffff_ffff : 2 ** (8 * access.length) - 1;
+        this.#registers.write(access.offset, (value & mask) >>> 0, access.length);
+      },
+    });
+  }
+
+  #windowAccess(capabilityOffset: number): { offset: number; length: 1 | 2 | 4 } | undefined {
+    const bar = this.function.register(capabilityOffset + 4, 1);
+    const offset = this.function.register(capabilityOffset + 8, 4);
+    const length = this.function.register(capabilityOffset + 12, 4);
+    if (bar !== REGISTERS_BAR || (length !== 1 && length !== 2 && length !== 4)) return undefined;
+    return offset % length === 0 && offset + length <= REGISTERS_LENGTH ? { offset, length } : undefined;
+  }
+}
+
+const dword = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
+
+/** The body of struct virtio_pci_cap, after ID and next. */
+const capability = (
+  length: number,
+  structure: { readonly type: number; readonly offset: number; readonly length: number },
+): number[] => [
+  length,
+  structure.type,
+  structure.type === PCI_CFG_TYPE ? 0 : REGISTERS_BAR,
+  0,
+  0,
+  0,
+  ...dword(structure.offset),
+  ...dword(structure.length),
+];
+
+/** Bits 31:0 (select 0) or 63:32 (select 1); 0 beyond. */
+const featureWord = (features: bigint, select: number): number =>
+  select > 1 ? 0 : Number((features >> BigInt(32 * select)) & 0xffff_ffffn);
+
+const powerOn = (queues: number): OwnState => ({
+  deviceFeatureSelect: 0,
+  driverFeatureSelect: 0,
+  driverFeatures: 0n,
+  deviceStatus: 0,
+  configGeneration: 0,
+  configMsixVector: NO_VECTOR,
+  queueSelect: 0,
+  isr: 0,
+  queueMsixVectors: new Array<number>(queues).fill(NO_VECTOR),
+});
