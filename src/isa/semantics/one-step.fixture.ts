@@ -162,3 +162,53 @@ export const step = (state: StepState, code: readonly number[], codeSize: 16 | 3
   state.fields.set("RIP", target);
   return { kind: "done", instruction, segments };
 };
+
+export interface RunResult {
+  readonly result: StepResult;
+  /** A state field, unsigned. */
+  readonly get: (name: string) => bigint;
+  /** The flags that are set, in RFLAGS order: "CF ZF". */
+  readonly flags: string;
+  readonly read: (address: bigint, width: number) => bigint;
+}
+
+export interface Given {
+  readonly codeSize?: 16 | 32 | 64;
+  /** "CF ZF": the flags set before. */
+  readonly flags?: string;
+  /** Quadwords in memory. */
+  readonly memory?: Readonly<Record<number, bigint>>;
+  /** State fields. */
+  readonly [field: string]: bigint | number | string | Readonly<Record<number, bigint>> | undefined;
+}
+
+const flagNames = Object.entries(flagBit).sort(([, a], [, b]) => a - b);
+
+/** Runs the bytes (hexadecimal) once on a state of which only what matters is given; the rest is 0. */
+export const run = (bytes: string, given: Given = {}): RunResult => {
+  const { codeSize = 64, flags = "", memory = {}, ...fields } = given;
+  const state: StepState = { fields: new Map(), memory: new Map() };
+  for (const [name, value] of Object.entries(fields))
+    state.fields.set(name, BigInt(value as bigint | number));
+  for (const [address, value] of Object.entries(memory)) writeMemory(state, BigInt(address), 64, value);
+  let rflags = 2n;
+  for (const name of flags.split(" "))
+    if (name !== "") rflags |= 1n << BigInt(flagBit[name as keyof typeof flagBit]);
+  state.fields.set("RFLAGS", rflags);
+  const code = bytes
+    .split(" ")
+    .join("")
+    .match(/../g)!
+    .map((byte) => Number.parseInt(byte, 16));
+  const result = step(state, code, codeSize);
+  const after = state.fields.get("RFLAGS")!;
+  return {
+    result,
+    get: (name) => state.fields.get(name) ?? 0n,
+    flags: flagNames
+      .filter(([, bit]) => ((after >> BigInt(bit)) & 1n) === 1n)
+      .map(([name]) => name)
+      .join(" "),
+    read: (address, width) => readMemory(state, address, width),
+  };
+};
