@@ -5,11 +5,12 @@ import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.t
 import type { Effect } from "../ir/effects.ts";
 import { decode, formKey, formOf } from "../isa/decode.ts";
 import { effectsOf, type Semantics } from "../isa/define.ts";
-import type { Instruction, MemoryOperand, RegisterOperand } from "../isa/instruction.ts";
+import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
 import type { Feature, Row } from "../isa/row.ts";
 import { offsetOf, segmentRegisters } from "../state/layout.ts";
 import type { CodeMode } from "./code-mode.ts";
 import { GuestMemory } from "./guest-memory.ts";
+import { registerOffset } from "./register-offset.ts";
 import type { Tlb } from "./tlb.ts";
 
 /** Decoded code of one page. */
@@ -25,22 +26,7 @@ interface CodePage {
 const granuleShift = 6;
 const zeroSlot = offsetOf("zero");
 const ripBaseSlot = offsetOf("ripBase");
-const x87Slots = Array.from({ length: 8 }, (_, n) => offsetOf(`x87.${n}`));
-const vectorSlots = Array.from({ length: 16 }, (_, n) => offsetOf(`XMM${n}`));
 const segmentBaseSlots = segmentRegisters.map((name) => offsetOf(`${name}.base`));
-
-const slotOf = (operand: RegisterOperand): number => {
-  switch (operand.file) {
-    case "general":
-      return 8 * operand.number + (operand.high ? 1 : 0);
-    case "xmm":
-      return vectorSlots[operand.number]!;
-    case "mmx":
-      return x87Slots[operand.number & 7]!;
-    default:
-      return zeroSlot;
-  }
-};
 
 const semanticsNumbers = new Map<Semantics, number>();
 const kindNumbers = new Map<string, number>();
@@ -448,7 +434,7 @@ export class CodeCache {
     let slot = 0;
     for (const operand of instruction.operands) {
       if (operand.kind === "register") {
-        view.setUint16(at + record.slot0 + 2 * slot, slotOf(operand), true);
+        view.setUint16(at + record.slot0 + 2 * slot, registerOffset(operand), true);
         slot++;
       } else if (operand.kind === "immediate") {
         if (spec.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);

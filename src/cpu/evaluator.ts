@@ -5,13 +5,14 @@ import { evaluator } from "../ir/evaluate.ts";
 import type { Value, Width } from "../ir/value.ts";
 import { formOf } from "../isa/decode.ts";
 import { effectsOf } from "../isa/define.ts";
-import type { Instruction, MemoryOperand, RegisterOperand } from "../isa/instruction.ts";
+import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
 import { entersMMX, usesSSE } from "../isa/row.ts";
 import { generalRegisters, layout, offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { probeLinear, readLinear, writeLinear } from "./linear-memory.ts";
 import { cpl } from "./mode.ts";
 import { Access } from "./page-walk.ts";
+import { registerOffset } from "./register-offset.ts";
 import { linearAddress } from "./segmentation.ts";
 
 /**
@@ -34,19 +35,6 @@ export const effectiveAddress = (
   else if (operand.base !== undefined) address += state.general(operand.base);
   if (operand.index !== undefined) address += state.general(operand.index) * BigInt(operand.scale);
   return truncate(address, addressSize);
-};
-
-const registerOffset = (operand: RegisterOperand): number => {
-  switch (operand.file) {
-    case "general":
-      return 8 * operand.number + (operand.high ? 1 : 0);
-    case "xmm":
-      return offsetOf(`XMM${operand.number}`);
-    case "mmx":
-      return offsetOf(`x87.${operand.number & 7}`);
-    default:
-      throw new Error(`${operand.file} registers belong to procedures`);
-  }
 };
 
 const readField = (view: DataView, offset: number, width: number): bigint => {

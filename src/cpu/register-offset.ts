@@ -1,0 +1,17 @@
+import type { RegisterOperand } from "../isa/instruction.ts";
+import { offsetOf, segmentRegisters } from "../state/layout.ts";
+
+const x87 = Array.from({ length: 8 }, (_, n) => offsetOf(`x87.${n}`));
+const vector = Array.from({ length: 16 }, (_, n) => offsetOf(`XMM${n}`));
+const selector = segmentRegisters.map((name) => offsetOf(`${name}.selector`));
+
+/** State offset of the register an operand names. MMX register n is the low half of physical x87 register n. Control, debug and x87 stack registers belong to procedures. */
+export const registerOffset = ({ file, number, high }: RegisterOperand): number => {
+  switch (file) {
+    case "general": return 8 * number + (high ? 1 : 0);
+    case "xmm": return vector[number]!;
+    case "mmx": return x87[number & 7]!;
+    case "segment": return selector[number]!;
+    default: throw new Error(`${file} registers belong to procedures`);
+  }
+};
