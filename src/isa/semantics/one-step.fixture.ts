@@ -4,9 +4,10 @@ import type { SegmentSource } from "../../ir/effects.ts";
 import { evaluator } from "../../ir/evaluate.ts";
 import type { Value, Width } from "../../ir/value.ts";
 import { generalRegisters } from "../../state/layout.ts";
-import { decode, isInstruction } from "../decode.ts";
+import { decodeWith, indexRows, isInstruction, type OpcodeIndex } from "../decode.ts";
 import { effectsOf } from "../define.ts";
 import type { Instruction, MemoryOperand, RegisterOperand } from "../instruction.ts";
+import { rows } from "../maps/index.ts";
 
 export interface StepState {
   /** State fields by name, unsigned; a field that is absent is 0. */
@@ -44,11 +45,18 @@ const formOf = (instruction: Instruction) => ({
   }),
 });
 
+const allRows = indexRows(rows);
+
 /** Executes the instruction at the start of `code`. RIP is the offset of `code`; jumps and the next offset go to RIP. */
-export const step = (state: StepState, code: readonly number[], codeSize: 16 | 32 | 64): StepResult => {
+export const step = (
+  state: StepState,
+  code: readonly number[],
+  codeSize: 16 | 32 | 64,
+  index: OpcodeIndex = allRows,
+): StepResult => {
   const bytes = Uint8Array.from(code);
   const mode = { codeSize, stackSize: codeSize, realLike: false } as const;
-  const instruction = decode(bytes, 0, bytes.length, mode, () => true);
+  const instruction = decodeWith(index, bytes, 0, bytes.length, mode, () => true);
   if (!isInstruction(instruction))
     return { kind: "fault", vector: "vector" in instruction ? instruction.vector : -1, errorCode: undefined };
   const { semantics } = instruction.row;
@@ -185,7 +193,7 @@ export interface Given {
 const flagNames = Object.entries(flagBit).sort(([, a], [, b]) => a - b);
 
 /** Runs the bytes (hexadecimal) once on a state of which only what matters is given; the rest is 0. */
-export const run = (bytes: string, given: Given = {}): RunResult => {
+export const run = (bytes: string, given: Given = {}, index: OpcodeIndex = allRows): RunResult => {
   const { codeSize = 64, flags = "", memory = {}, ...fields } = given;
   const state: StepState = { fields: new Map(), memory: new Map() };
   for (const [name, value] of Object.entries(fields))
@@ -200,7 +208,7 @@ export const run = (bytes: string, given: Given = {}): RunResult => {
     .join("")
     .match(/../g)!
     .map((byte) => Number.parseInt(byte, 16));
-  const result = step(state, code, codeSize);
+  const result = step(state, code, codeSize, index);
   const after = state.fields.get("RFLAGS")!;
   return {
     result,
