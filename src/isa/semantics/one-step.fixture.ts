@@ -3,7 +3,6 @@ import { flagBit } from "../../arch/flags.ts";
 import type { SegmentSource } from "../../ir/effects.ts";
 import { evaluator } from "../../ir/evaluate.ts";
 import type { Value, Width } from "../../ir/value.ts";
-import { generalRegisters } from "../../state/layout.ts";
 import { decodeWith, indexRows, isInstruction, type OpcodeIndex } from "../decode.ts";
 import { effectsOf } from "../define.ts";
 import type { Instruction, MemoryOperand, RegisterOperand } from "../instruction.ts";
@@ -19,6 +18,9 @@ export type StepResult =
   | { readonly kind: "done"; readonly instruction: Instruction; readonly segments: readonly SegmentSource[] }
   | { readonly kind: "fault"; readonly vector: number; readonly errorCode: bigint | undefined }
   | { readonly kind: "procedure"; readonly mnemonic: string };
+
+/** State field names by register number; the state's own list lies on a higher floor. */
+const generalRegisters = "RAX RCX RDX RBX RSP RBP RSI RDI R8 R9 R10 R11 R12 R13 R14 R15".split(" ");
 
 const mask = (width: number): bigint => (1n << BigInt(width)) - 1n;
 
