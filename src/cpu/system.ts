@@ -3,6 +3,7 @@ import { DR6, DR7 } from "../arch/debug-registers.ts";
 import { access as rights, selectorTI, systemType } from "../arch/descriptors.ts";
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
+import { IA32_MISC_ENABLE } from "../arch/msrs.ts";
 import type { Instruction, RegisterOperand } from "../isa/instruction.ts";
 import {
   readControlRegister,
@@ -16,6 +17,7 @@ import { debugRegisterNumber, readDebugRegister, writeDebugRegister } from "./de
 import { componentsInUse } from "./fpu-state.ts";
 import { dataRead, readLinear } from "./linear-memory.ts";
 import { cpl, is64Bit, isCanonical, isIa32e, isProtected } from "./mode.ts";
+import { readMsr, timeStampCounter, writeMsr } from "./msrs.ts";
 import {
   effectiveAddress, memoryOperand, nextRip, readMemoryOperand, readOperand, writeGeneral, writeMemoryOperand,
   writeOperand,
@@ -317,9 +319,13 @@ export const Monitor = {
   /** Interrupts end the wait even with IF = 0. */ breakOnInterrupt: 4,
 } as const;
 
+/** Outside CPL 0, or when IA32_MISC_ENABLE switches the two instructions off. */
+const monitorUnavailable = ({ state }: Core): boolean =>
+  cpl(state) !== 0 || !(state.IA32_MISC_ENABLE & IA32_MISC_ENABLE.monitor);
+
 export const MONITOR: Procedure = (core, instruction) => {
   const { state } = core;
-  if (cpl(state) !== 0) return UD();
+  if (monitorUnavailable(core)) return UD();
   if (ECX(core) !== 0n) return GP(0);
   const offset = BigInt.asUintN(instruction.addressSize, state.RAX);
   const address = linearAddress(core, instruction.segmentOverride ?? "DS", offset, 1, Access.READ);
@@ -337,17 +343,13 @@ export const MONITOR: Procedure = (core, instruction) => {
  */
 export const MWAIT: Procedure = (core) => {
   const { state } = core;
-  if (cpl(state) !== 0) return UD();
+  if (monitorUnavailable(core)) return UD();
   if (ECX(core) & ~1n) return GP(0);
   if (!(state["MONITOR.armed"] & Monitor.armed)) return undefined;
   state["MONITOR.armed"] = Monitor.waiting | (ECX(core) & 1n ? Monitor.breakOnInterrupt : 0);
   state.activity = 1;
   return undefined;
 };
-
-/** The time-stamp counter: virtual time and what WRMSR has added to it. */
-export const timeStampCounter = (core: Core): bigint =>
-  BigInt.asUintN(64, core.timeStamp() + core.state.tscOffset);
 
 const timeStampDisabled = ({ state }: Core): boolean => (state.CR4 & CR4.TSD) !== 0n && cpl(state) > 0;
 
@@ -378,13 +380,25 @@ const random: Procedure = (core, instruction) => {
 export const RDRAND = random;
 export const RDSEED = random;
 
+export const RDMSR: Procedure = (core) => {
+  const value = readMsr(core, Number(ECX(core)));
+  if (value === undefined) return GP(0);
+  setPair(core, value);
+  return undefined;
+};
+
+export const WRMSR: Procedure = (core) => (writeMsr(core, Number(ECX(core)), pair(core)) ? undefined : GP(0));
+
 export const CPUID: Procedure = (core) => {
   const { state, model } = core;
-  const { eax, ebx, ecx, edx } = model.cpuid(core, state.low32("RAX"), state.low32("RCX"));
+  const leaf = state.low32("RAX");
+  const { eax, ebx, ecx, edx } = model.cpuid(core, leaf, state.low32("RCX"));
   state.RAX = BigInt(eax >>> 0);
   state.RBX = BigInt(ebx >>> 0);
   state.RCX = BigInt(ecx >>> 0);
   state.RDX = BigInt(edx >>> 0);
+  // Reading the signature loads the microcode revision.
+  if (leaf === 1) state.IA32_BIOS_SIGN_ID = model.fixedMsrs?.IA32_BIOS_SIGN_ID ?? 0n;
   return undefined;
 };
 

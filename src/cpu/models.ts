@@ -1,0 +1,111 @@
+import { IA32_ARCH_CAPABILITIES as CAP } from "../arch/msrs.ts";
+
+/** CPU models are data. Feature names are those of arch/cpuid-leaves.ts. */
+
+export interface CacheRow {
+  readonly level: 1 | 2 | 3;
+  readonly type: "data" | "instruction" | "unified";
+  readonly ways: number;
+  readonly sets: number;
+  /** Shared by all logical processors of the package. */
+  readonly shared?: true;
+}
+
+export interface ModelRow {
+  readonly name: string;
+  /** What the model is, for --help. */
+  readonly about: string;
+  readonly vendor: string;
+  readonly family: number;
+  readonly model: number;
+  readonly stepping: number;
+  readonly brand: string;
+  readonly maxBasicLeaf: number;
+  readonly maxExtendedLeaf: number;
+  readonly physicalAddressBits: number;
+  readonly features: readonly string[];
+  readonly caches: readonly CacheRow[];
+  /** CPUID leaf 2, the four registers. */
+  readonly cacheDescriptors: readonly [number, number, number, number];
+  readonly microcodeRevision: number;
+  readonly architecturalCapabilities?: bigint;
+}
+
+/** The crystal clock of CPUID leaf 15H, which is also the local APIC timer's input clock. Hertz. */
+export const crystalHz = 1_000_000_000;
+/** Rate of the time-stamp counter. Hertz. */
+export const tscHz = 1_000_000_000;
+
+const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== "");
+
+const pentium = words("FPU VME DE PSE TSC MSR MCE CX8");
+const pentium3 = [...pentium, ...words("PAE APIC SEP MTRR PGE MCA CMOV PAT PSE-36 MMX FXSR SSE")];
+const core2 = [...pentium3, ...words("SSE2 SSE3 SSSE3 CLFSH SS MONITOR CMPXCHG16B SYSCALL NX LM LAHF64")];
+const nehalem = [...core2, ...words("SSE4_1 SSE4_2 POPCNT RDTSCP INVARIANT_TSC")];
+const modern = [
+  ...nehalem,
+  ...words(
+    "AES PCLMULQDQ MOVBE RDRAND RDSEED PCID X2APIC TSC_DEADLINE XSAVE XSAVEOPT XSAVEC XGETBV_ECX1 XSAVES ARAT",
+  ),
+  ...words(
+    "FSGSBASE TSC_ADJUST BMI1 BMI2 LZCNT ADX SHA SMEP SMAP UMIP INVPCID FDP_EXCPTN_ONLY FCS_FDS_DEPRECATED",
+  ),
+  ...words("CLFLUSHOPT CLWB RDPID PREFETCHW PAGE1GB SERIALIZE"),
+  ...words("IBRS_IBPB STIBP SSBD ARCH_CAPABILITIES MD_CLEAR"),
+];
+
+const caches: readonly CacheRow[] = [
+  { level: 1, type: "data", ways: 8, sets: 64 },
+  { level: 1, type: "instruction", ways: 8, sets: 64 },
+  { level: 2, type: "unified", ways: 16, sets: 1024 },
+  { level: 3, type: "unified", ways: 16, sets: 8192, shared: true },
+];
+const cachesCore2: readonly CacheRow[] = [
+  { level: 1, type: "data", ways: 8, sets: 64 },
+  { level: 1, type: "instruction", ways: 8, sets: 64 },
+  { level: 2, type: "unified", ways: 16, sets: 4096, shared: true },
+];
+
+/** A processor without the flaws that kernels work around: nothing to mitigate. */
+const unaffected =
+  CAP.RDCL_NO | CAP.IBRS_ALL | CAP.SKIP_L1DFL_VMENTRY | CAP.SSB_NO | CAP.MDS_NO | CAP.IF_PSCHANGE_MC_NO | CAP.TAA_NO |
+  CAP.SBDR_SSDP_NO | CAP.FBSDP_NO | CAP.PSDP_NO | CAP.BHI_NO | CAP.PBRSB_NO | CAP.GDS_NO | CAP.RFDS_NO | CAP.ITS_NO; // biome-ignore format: one list
+
+// biome-ignore format: one row per fact
+export const modelRows: readonly ModelRow[] = [
+  {
+    name: "default", about: "x86-64-v2 and what a recent Intel server has, without AVX and VT-x",
+    vendor: "GenuineIntel", family: 6, model: 0x8f, stepping: 8, brand: "Worldswitch x86-64 processor @ 1.00GHz",
+    maxBasicLeaf: 0x16, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 40,
+    features: modern, caches, cacheDescriptors: [0x7603_6301, 0x00f0_b5ff, 0, 0x00c3_0000],
+    microcodeRevision: 0x1000_0000, architecturalCapabilities: unaffected,
+  },
+  {
+    name: "nehalem", about: "2008: SSE4.2, no PCID, SMEP or XSAVE",
+    vendor: "GenuineIntel", family: 6, model: 0x1a, stepping: 5, brand: "Intel(R) Xeon(R) CPU X5570 (Worldswitch)",
+    maxBasicLeaf: 0xb, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 40,
+    features: nehalem, caches, cacheDescriptors: [0x5503_5a01, 0x00f0_b2e4, 0, 0x09ca_212c],
+    microcodeRevision: 0x1d,
+  },
+  {
+    name: "core2", about: "2006: SSSE3, the first 64-bit Core",
+    vendor: "GenuineIntel", family: 6, model: 0xf, stepping: 11, brand: "Intel(R) Core(TM)2 Duo CPU (Worldswitch)",
+    maxBasicLeaf: 0xa, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 36,
+    features: core2, caches: cachesCore2, cacheDescriptors: [0x05b0_b101, 0x0056_57f0, 0, 0x2cb4_3049],
+    microcodeRevision: 0xba,
+  },
+  {
+    name: "pentium3", about: "1999: 32-bit only, PAE and SSE",
+    vendor: "GenuineIntel", family: 6, model: 8, stepping: 6, brand: "",
+    maxBasicLeaf: 2, maxExtendedLeaf: 0x8000_0000, physicalAddressBits: 36,
+    features: pentium3, caches: [], cacheDescriptors: [0x0302_0101, 0, 0, 0x0c04_0882],
+    microcodeRevision: 0x8,
+  },
+  {
+    name: "pentium", about: "1993: 32-bit only, no PAE",
+    vendor: "GenuineIntel", family: 5, model: 2, stepping: 12, brand: "",
+    maxBasicLeaf: 1, maxExtendedLeaf: 0, physicalAddressBits: 32,
+    features: [...pentium, "APIC"], caches: [], cacheDescriptors: [0, 0, 0, 0],
+    microcodeRevision: 0,
+  },
+];

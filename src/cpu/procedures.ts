@@ -1,0 +1,215 @@
+import { RFLAGS } from "../arch/flags.ts";
+import type { FarPointerOperand, Instruction, RegisterOperand } from "../isa/instruction.ts";
+import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
+import { deliverOnce, type EventType } from "./exceptions.ts";
+import { callFar, interruptReturn, jumpFar, returnFar } from "./far-transfer.ts";
+import { FXRSTOR, FXSAVE, XRSTOR, XRSTORS, XSAVE, XSAVEC, XSAVEOPT, XSAVES } from "./fpu-state.ts";
+import { IN, INS, OUT, OUTS } from "./io.ts";
+import { cpl } from "./mode.ts";
+import {
+  memoryOperand, nextRip, readMemoryOperand, readOperand, writeOperand,
+} from "./operands.ts"; // biome-ignore format: one list
+import {
+  currentStack,
+  type DataSegmentRegister,
+  GP,
+  loadSegment,
+  probeMemory,
+  writeMemory,
+} from "./segmentation.ts";
+import { ENTER } from "./stack-frames.ts";
+import * as system from "./system.ts";
+
+/**
+ * Instructions that are procedures: the rows that isa/maps declares with `procedure(...)`, by mnemonic. On entry
+ * state.RIP is the instruction's own and the status flags are settled in RFLAGS. Afterwards either a fault is returned
+ * and nothing has changed (except by a task switch, whose late faults belong to the new task), or RIP is where to go on.
+ */
+export type Procedure = (core: Core, instruction: Instruction) => ProcedureOutcome;
+
+const segmentOf = (instruction: Instruction): DataSegmentRegister =>
+  (["ES", "CS", "SS", "DS", "FS", "GS"] as const)[
+    (instruction.operands[0] as RegisterOperand).number
+  ] as DataSegmentRegister;
+
+const blockingByMovSS = 2;
+
+/** Loading SS holds back debug traps and interrupts for one instruction. */
+const blockAfterSS = (core: Core, segment: DataSegmentRegister): void => {
+  if (segment === "SS") core.state.interruptibility |= blockingByMovSS;
+};
+
+const MOV_TO_SREG: Procedure = (core, instruction) => {
+  const selector = readOperand(core, instruction, 1, 2);
+  if (selector instanceof Fault) return selector;
+  const segment = segmentOf(instruction);
+  const fault = loadSegment(core, segment, Number(selector & 0xffffn));
+  if (!fault) blockAfterSS(core, segment);
+  return fault;
+};
+
+const POP_SREG: Procedure = (core, instruction) => {
+  const stack = currentStack(core);
+  const selector = stack.pop(instruction.operandSize / 8);
+  if (selector instanceof Fault) return selector;
+  const segment = segmentOf(instruction);
+  const fault = loadSegment(core, segment, Number(selector & 0xffffn));
+  if (fault) return fault;
+  core.state.RSP = stack.pointer;
+  blockAfterSS(core, segment);
+  return undefined;
+};
+
+/** A far pointer in memory: the offset, as wide as the operand, then the selector. */
+const readFarPointer = (
+  core: Core,
+  instruction: Instruction,
+  index: number,
+): { selector: number; offset: bigint } | Fault => {
+  const bytes = instruction.operandSize / 8;
+  const offset = readMemoryOperand(core, instruction, index, bytes);
+  if (offset instanceof Fault) return offset;
+  const selector = readMemoryOperand(core, instruction, index, 2, bytes);
+  return selector instanceof Fault ? selector : { selector: Number(selector), offset };
+};
+
+/** LDS, LES, LSS, LFS, LGS. */
+const loadFarPointer =
+  (segment: DataSegmentRegister): Procedure =>
+  (core, instruction) => {
+    const pointer = readFarPointer(core, instruction, 1);
+    if (pointer instanceof Fault) return pointer;
+    return loadSegment(core, segment, pointer.selector) ?? writeOperand(core, instruction, 0, pointer.offset);
+  };
+
+const farTarget = (core: Core, instruction: Instruction): { selector: number; offset: bigint } | Fault => {
+  const operand = instruction.operands[0]!;
+  if (operand.kind === "memory") return readFarPointer(core, instruction, 0);
+  const { selector, offset } = operand as FarPointerOperand;
+  return { selector, offset: BigInt(offset) };
+};
+
+const farTransfer =
+  (transfer: typeof jumpFar): Procedure =>
+  (core, instruction) => {
+    const target = farTarget(core, instruction);
+    if (target instanceof Fault) return target;
+    const { selector, offset } = target;
+    return transfer(core, selector, offset, instruction.operandSize, nextRip(core, instruction));
+  };
+
+const RETF: Procedure = (core, instruction) => {
+  const release = instruction.operands.length > 0 ? (readOperand(core, instruction, 0) as bigint) : 0n;
+  return returnFar(core, instruction.operandSize, Number(release & 0xffffn));
+};
+
+const IRET: Procedure = (core, instruction) =>
+  interruptReturn(core, instruction.operandSize, nextRip(core, instruction));
+
+/** INT n and its one-byte relatives: the handler's return address is the next instruction. */
+const softwareInterrupt = (
+  core: Core,
+  instruction: Instruction,
+  type: EventType,
+  vector: number,
+): ProcedureOutcome => {
+  const { RFLAGS: flags } = core.state;
+  core.state.RFLAGS = flags & ~RFLAGS.RF;
+  const fault = deliverOnce(core, { type, vector, returnRip: nextRip(core, instruction) });
+  if (fault && core.state.RFLAGS === (flags & ~RFLAGS.RF)) core.state.RFLAGS = flags;
+  return fault;
+};
+
+const INT: Procedure = (core, instruction) =>
+  softwareInterrupt(
+    core,
+    instruction,
+    "software interrupt",
+    Number(readOperand(core, instruction, 0) as bigint) & 0xff,
+  );
+const INT1: Procedure = (core, instruction) =>
+  softwareInterrupt(core, instruction, "privileged software exception", 1);
+const INT3: Procedure = (core, instruction) => softwareInterrupt(core, instruction, "software exception", 3);
+const INTO: Procedure = (core, instruction) => {
+  if (core.state.RFLAGS & RFLAGS.OF) return softwareInterrupt(core, instruction, "software exception", 4);
+  core.state.RIP = nextRip(core, instruction);
+  return undefined;
+};
+
+const numberRDI = 7;
+
+/** MASKMOVDQU, MASKMOVQ: bytes of operand 0 whose byte in operand 1 has its top bit set go to rDI. */
+const maskedMove =
+  (field: "XMM" | "x87", bytes: number): Procedure =>
+  (core, instruction) => {
+    const { state } = core;
+    const [value, mask] = [0, 1].map((index) => {
+      const { number } = instruction.operands[index] as RegisterOperand;
+      return state.bytes(field === "XMM" ? `XMM${number}` : `x87.${number}`);
+    }) as [Uint8Array, Uint8Array];
+    const { segment } = memoryOperand(instruction, 2);
+    const selected = Array.from({ length: bytes }, (_, n) => n).filter((n) => mask[n]! & 0x80);
+    const offsetOf = (n: number): bigint =>
+      BigInt.asUintN(instruction.addressSize, state.general(numberRDI) + BigInt(n));
+    for (const n of selected) {
+      const fault = probeMemory(core, segment, offsetOf(n), 1);
+      if (fault) return fault;
+    }
+    for (const n of selected) writeMemory(core, segment, offsetOf(n), BigInt(value[n]!), 1);
+    if (field === "x87") {
+      // As every MMX instruction: TOP = 0, all registers valid.
+      state.FSW &= ~0x3800;
+      state.FTW = 0;
+    }
+    return undefined;
+  };
+
+const { LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW, LMSW, SMSW, CLTS } = system;
+const { MOV_FROM_CR, MOV_TO_CR, MOV_FROM_DR, MOV_TO_DR, INVLPG, INVPCID, INVD, WBINVD } = system;
+const { HLT, MONITOR, MWAIT, XGETBV, XSETBV, RDTSC, RDTSCP, RDPMC, RDMSR, WRMSR, CPUID, RDRAND, RDSEED } =
+  system;
+const { SYSCALL, SYSRET, SYSENTER, SYSEXIT } = system;
+
+/** Go on at the next instruction. */
+// biome-ignore format: one list
+const advancing: Readonly<Record<string, Procedure>> = {
+  MOV_TO_SREG, POP_SREG, ENTER, IN, OUT,
+  LDS: loadFarPointer("DS"), LES: loadFarPointer("ES"), LFS: loadFarPointer("FS"), LGS: loadFarPointer("GS"),
+  LSS: loadFarPointer("SS"),
+  LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW, LMSW, SMSW, CLTS,
+  MOV_FROM_CR, MOV_TO_CR, MOV_FROM_DR, MOV_TO_DR, INVLPG, INVPCID, INVD, WBINVD,
+  HLT, MONITOR, MWAIT, XGETBV, XSETBV, RDTSC, RDTSCP, RDPMC, RDMSR, WRMSR, CPUID, RDRAND, RDSEED,
+  FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR, XRSTORS,
+  MASKMOVDQU: maskedMove("XMM", 16), MASKMOVQ: maskedMove("x87", 8),
+};
+
+/** Set RIP themselves. */
+// biome-ignore format: one list
+const transferring: Readonly<Record<string, Procedure>> = {
+  CALL_FAR: farTransfer(callFar), JMP_FAR: farTransfer(jumpFar), RETF, IRET, INT, INT1, INT3, INTO,
+  SYSCALL, SYSRET, SYSENTER, SYSEXIT,
+  // REP keeps them at their own RIP until the count is 0.
+  INS, OUTS,
+};
+
+/** Privilege before the procedure, and no pending debug exception left from one that faulted. */
+const guarded =
+  (procedure: Procedure, advances: boolean): Procedure =>
+  (core, instruction) => {
+    const { state } = core;
+    if (instruction.row.privileged && cpl(state) !== 0) return GP(0);
+    const pending = state.pendingDebug;
+    const next = nextRip(core, instruction);
+    const fault = procedure(core, instruction);
+    if (fault) {
+      state.pendingDebug = pending;
+      return fault;
+    }
+    if (advances) state.RIP = next;
+    return undefined;
+  };
+
+export const procedures: ReadonlyMap<string, Procedure> = new Map([
+  ...Object.entries(advancing).map(([name, run]) => [name, guarded(run, true)] as const),
+  ...Object.entries(transferring).map(([name, run]) => [name, guarded(run, false)] as const),
+]);
