@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { SteppedClock } from "../bus/stepped-clock.ts";
 import { ACPI_DISABLE, ACPI_ENABLE, AcpiPm, SLP_TYP_S5 } from "./acpi-pm.ts";
-import { RESET_VALUE, ResetControl } from "./reset-control.ts";
 
 const STS = 0;
 const EN = 2;
@@ -158,22 +157,4 @@ it("ACPI state round-trips, and reset turns ACPI mode off", () => {
   expect(sci).toBe(true);
   pm.reset();
   expect([sci, pm.read(CNT, 2), pm.read(STS, 4)]).toEqual([false, 0, 0]);
-});
-
-describe("reset register", () => {
-  it("resets on a rising RST_CPU only, the whole system with SYS_RST", () => {
-    const resets: string[] = [];
-    const control = new ResetControl((kind) => resets.push(kind));
-    control.write(0, 0x02);
-    control.write(0, RESET_VALUE);
-    control.write(0, RESET_VALUE);
-    control.write(0, 0x00);
-    control.write(0, 0x04);
-    expect(resets).toEqual(["system", "processors"]);
-    expect(control.read()).toBe(4);
-    control.write(0, 0xff);
-    expect(control.read()).toBe(0xe);
-    control.reset();
-    expect(control.read()).toBe(0);
-  });
 });
