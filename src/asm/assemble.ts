@@ -290,6 +290,8 @@ class Pass {
   readonly symbols = new Map<string, SymbolValue>();
   readonly lines: AssembledLine[] = [];
   readonly errors: AssemblyError[] = [];
+  /** A symbol was asked for before its value was known. */
+  guessed = false;
   readonly #before: ReadonlyMap<string, SymbolValue>;
   readonly #lengths: Map<string, number>;
   readonly #first: boolean;
@@ -326,6 +328,7 @@ class Pass {
         if (found !== undefined) return found;
         if (!this.#first) return undefined;
         this.#sawUnknown = true;
+        this.guessed = true;
         return { value: this.here, symbolic: true, unknown: true };
       },
     };
@@ -484,9 +487,9 @@ export const assemble = (text: string, options: AssemblyOptions = {}): Assembly 
     const pass = new Pass(options, before, lengths, n === 0);
     pass.run(program);
     const symbols = new Map([...given, ...pass.symbols]);
-    // The first pass may complain about guessed values; what it cannot find at all, the second reports.
-    if (n > 0 && pass.errors.length > 0) return { kind: "errors", errors: pass.errors };
-    if (n > 0 && sameSymbols(before, symbols)) {
+    // A pass that had to guess values is no result, and its complaints may be about the guesses.
+    if (!pass.guessed && pass.errors.length > 0) return { kind: "errors", errors: pass.errors };
+    if (!pass.guessed && sameSymbols(before, symbols)) {
       const bytes = pass.output.bytes.slice(0, pass.output.length);
       const values = new Map([...symbols].map(([name, { value }]) => [name, value]));
       return { kind: "assembly", origin: pass.origin, bytes, symbols: values, lines: pass.lines };

@@ -94,6 +94,8 @@ export interface Linear {
     readonly name: string;
     readonly register: NamedRegister | "ip";
     readonly factor: bigint;
+    /** Written with a factor, were it 1: an index, not a base. */
+    readonly isScaled: boolean;
   }[];
   /** It depends on an address that may move while encodings are chosen, so it takes full-size fields. */
   readonly symbolic: boolean;
@@ -138,23 +140,15 @@ const fold = (op: string, a: bigint, b: bigint): bigint => {
 const scaled = (x: Linear, factor: bigint): Linear => ({
   ...x,
   constant: x.constant * factor,
-  registers: x.registers.map((term) => ({ ...term, factor: term.factor * factor })),
+  registers: x.registers.map((term) => ({ ...term, factor: term.factor * factor, isScaled: true })),
 });
 
-const sum = (x: Linear, y: Linear): Linear => {
-  const registers = [...x.registers];
-  for (const term of y.registers) {
-    const same = registers.findIndex(({ name }) => name === term.name);
-    if (same < 0) registers.push(term);
-    else registers[same] = { ...term, factor: registers[same]!.factor + term.factor };
-  }
-  return {
-    constant: x.constant + y.constant,
-    registers,
-    symbolic: x.symbolic || y.symbolic,
-    unknown: x.unknown || y.unknown,
-  };
-};
+const sum = (x: Linear, y: Linear): Linear => ({
+  constant: x.constant + y.constant,
+  registers: [...x.registers, ...y.registers],
+  symbolic: x.symbolic || y.symbolic,
+  unknown: x.unknown || y.unknown,
+});
 
 const absolute = (constant: bigint): Linear => ({ constant, registers: [], symbolic: false, unknown: false });
 
@@ -170,7 +164,7 @@ export const evaluateLinear = (expression: Expression, scope: Scope): Linear => 
     case "start":
       return absolute(scope.start);
     case "register":
-      return { ...absolute(0n), registers: [{ ...expression, factor: 1n }] };
+      return { ...absolute(0n), registers: [{ ...expression, factor: 1n, isScaled: false }] };
     case "symbol": {
       const found = scope.lookup(expression.name);
       if (found === undefined) throw new Complaint(`there is no symbol "${expression.name}"`);

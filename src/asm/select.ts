@@ -6,7 +6,7 @@ import { defaultOperandSize, encode, isRefusal } from "../isa/encode.ts";
 import type { DecodedOperand, MemoryOperand } from "../isa/instruction.ts";
 import type { Operand } from "../isa/operands.ts";
 import type { Row } from "../isa/row.ts";
-import { type Meaning, meaningsOf, operandsAreImplicit, takesXmm0 } from "../isa/syntax.ts";
+import { isHidden, type Meaning, meaningsOf, takesXmm0 } from "../isa/syntax.ts";
 import { evaluate, evaluateLinear, type Scope } from "./expression.ts";
 import { describe, type TextOperand } from "./operand.ts";
 import { Complaint } from "./tokens.ts";
@@ -56,12 +56,12 @@ const resolveAddress = (
   scope: Scope,
 ): Address => {
   const { constant, registers, symbolic } = evaluateLinear(operand.address, scope);
-  const terms = registers.filter(({ factor }) => factor !== 0n);
   const plainSize = wanted.addressSize ?? codeSize;
   const nothing = { base: undefined, index: undefined, scale: 1, target: undefined, symbolic } as const;
-  const ip = terms.find(({ register }) => register === "ip");
+  const ip = registers.find(({ register }) => register === "ip");
   if (ip !== undefined || operand.relative) {
-    if (terms.length > (ip ? 1 : 0)) throw new Complaint("an address relative to rip has no other register");
+    if (registers.length > (ip ? 1 : 0))
+      throw new Complaint("an address relative to rip has no other register");
     const addressSize = ip?.name === "eip" ? 32 : plainSize === 32 && codeSize === 64 ? 32 : 64;
     const target = operand.relative || symbolic ? constant : undefined;
     return {
@@ -73,12 +73,12 @@ const resolveAddress = (
       plain: false,
     };
   }
-  if (terms.length === 0)
+  if (registers.length === 0)
     return { ...nothing, displacement: BigInt.asIntN(64, constant), addressSize: plainSize, plain: true };
-  const parts = terms.map(({ name, register, factor }) => {
+  const parts = registers.map(({ name, register, factor, isScaled }) => {
     if (register === "ip" || register.file !== "general" || register.width < 16)
       throw new Complaint(`${name} cannot be part of an address`);
-    return { name, number: register.number, width: register.width as Size3, factor };
+    return { name, number: register.number, width: register.width as Size3, factor, isScaled };
   });
   const addressSize = parts[0]!.width;
   if (parts.some(({ width }) => width !== addressSize))
@@ -94,22 +94,17 @@ const resolveAddress = (
     if (parts.some(({ factor }) => factor !== 1n)) throw new Complaint("16-bit addresses have no scale");
     return { ...common, ...address16(parts.map(({ number }) => number)), scale: 1 };
   }
-  const units = parts.filter(({ factor }) => factor === 1n);
-  let base = units[0]?.number;
-  let index: number | undefined;
-  let factor = 1n;
-  const others = parts.filter((part) => part !== units[0]);
+  const first = parts.find(({ isScaled }) => !isScaled);
+  const others = parts.filter((part) => part !== first);
   if (others.length > 1) throw new Complaint("an address has at most a base and an index");
-  const [other] = others;
-  if (other !== undefined) {
-    index = other.number;
-    factor = other.factor;
-    if (base === undefined && (factor === 3n || factor === 5n || factor === 9n)) {
-      base = index;
-      factor -= 1n;
-    }
-    if (index === 4 && factor === 1n && base !== undefined) [base, index] = [index, base];
+  let base = first?.number;
+  let index = others[0]?.number;
+  let factor = others[0]?.factor ?? 1n;
+  if (base === undefined && (factor === 3n || factor === 5n || factor === 9n)) {
+    base = index;
+    factor -= 1n;
   }
+  if (index === 4 && factor === 1n && base !== undefined) [base, index] = [index, base];
   if (factor !== 1n && factor !== 2n && factor !== 4n && factor !== 8n)
     throw new Complaint(`an index cannot be scaled by ${factor}`);
   return { ...common, base, index, scale: Number(factor) as 1 | 2 | 4 | 8 };
@@ -139,13 +134,14 @@ const isX87Arithmetic = (row: Row): boolean =>
 /** Exchanging and testing mean the same either way round; text may have the operands in either order. */
 const commutes: ReadonlySet<string> = new Set(["XCHG", "TEST"]);
 
-/** The text's operands as the row counts them: no, one or two ways. */
-const arrange = (row: Row, operands: readonly TextOperand[]): readonly (readonly TextOperand[])[] => {
-  const { length } = row.operands;
+/** The text's operand for each of the row's: undefined where the mnemonic says it. */
+type Arrangement = readonly (TextOperand | undefined)[];
+
+/** The text's operands as the row counts those that are written: no, one or two ways. */
+const arrangeShown = (row: Row, length: number, operands: readonly TextOperand[]): readonly Arrangement[] => {
   const { mnemonic } = row.semantics;
   if (operands.length === length)
     return length === 2 && commutes.has(mnemonic) ? [operands, [operands[1]!, operands[0]!]] : [operands];
-  if (operands.length === 0 && operandsAreImplicit(row)) return [operands];
   if (operands.length === 0 && (mnemonic === "AAM" || mnemonic === "AAD")) return [[ten]];
   const [first, second] = operands;
   if (mnemonic === "IMUL" && operands.length === 2 && length === 3 && second!.kind === "value")
@@ -165,6 +161,16 @@ const arrange = (row: Row, operands: readonly TextOperand[]): readonly (readonly
     if (operands.length === 1 && length === 2) return [toStack ? [first!, st0] : [st0, first!]];
   }
   return [];
+};
+
+const arrange = (row: Row, operands: readonly TextOperand[]): readonly Arrangement[] => {
+  const shown = row.operands.filter((form) => !isHidden(row, form)).length;
+  const arrangements = arrangeShown(row, shown, operands);
+  if (shown === row.operands.length) return arrangements;
+  return arrangements.map((arrangement) => {
+    let next = 0;
+    return row.operands.map((form) => (isHidden(row, form) ? undefined : arrangement[next++]));
+  });
 };
 
 const dependsOnOperandSize = (form: Operand): boolean =>
@@ -232,7 +238,7 @@ const readRegister = (
 /** Read the text as this row with this operand size; undefined where an operand does not fit. */
 const read = (
   meaning: Meaning,
-  text: readonly TextOperand[],
+  text: Arrangement,
   wanted: InstructionText,
   operandSize: Size3,
   codeSize: Size3,
@@ -324,7 +330,7 @@ const read = (
 /** Operand sizes worth trying: all when an operand tells which is meant, else the one named, else the default. */
 const operandSizes = (
   meaning: Meaning,
-  text: readonly TextOperand[],
+  text: Arrangement,
   wanted: InstructionText,
   codeSize: Size3,
 ): readonly Size3[] => {
@@ -401,14 +407,9 @@ const hasOwnSize = (row: Row): boolean =>
   row.d64 === true || row.f64 === true || ["CALL", "JMP", "PUSH", "POP"].includes(row.semantics.mnemonic);
 
 /** True when nothing in the text tells the width of the row's memory operand. */
-const guessesWidth = (
-  row: Row,
-  text: readonly TextOperand[],
-  reading: Reading,
-  sizes: readonly Size3[],
-): boolean => {
+const guessesWidth = (row: Row, text: Arrangement, reading: Reading, sizes: readonly Size3[]): boolean => {
   if (!reading.unsaidWidth || sizes.length > 1 || row.rexW !== undefined || hasOwnSize(row)) return false;
-  const form = row.operands[text.findIndex(({ kind }) => kind === "memory")]!;
+  const form = row.operands[text.findIndex((operand) => operand?.kind === "memory")]!;
   return form.size === "v" || form.size === "z" || form.size === "y";
 };
 

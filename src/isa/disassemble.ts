@@ -8,10 +8,10 @@ import type { DecodedOperand, Instruction, MemoryOperand } from "./instruction.t
 import type { Operand } from "./operands.ts";
 import {
   generalRegisterName,
+  isHidden,
   mnemonicText,
   namesAddressSize,
   namesOperandSize,
-  operandsAreImplicit,
   registerText,
   sizeText,
   takesXmm0,
@@ -78,26 +78,28 @@ const showsOperandSize = (instruction: Instruction): boolean =>
     return dependsOnOperandSize(form) && bits !== standard;
   });
 
-const sizePrefixes = (instruction: Instruction, implicit: boolean): string => {
-  const { row, operandSize, addressSize, codeSize, operands } = instruction;
+const sizePrefixes = (instruction: Instruction, shown: readonly DecodedOperand[]): string => {
+  const { row, operandSize, addressSize, codeSize } = instruction;
   let text = "";
   const standard = operandSize === defaultOperandSize(row, codeSize);
-  if (!standard && !namesOperandSize(row, operandSize) && (implicit || !showsOperandSize(instruction)))
+  if (
+    !standard &&
+    !namesOperandSize(row, operandSize) &&
+    (shown.length === 0 || !showsOperandSize(instruction))
+  )
     text += `o${operandSize} `;
-  const shown = operands.some(
-    (operand) =>
-      operand.kind === "memory" && !implicit && (operand.base !== undefined || operand.index !== undefined),
+  const tells = shown.some(
+    (operand) => operand.kind === "memory" && (operand.base !== undefined || operand.index !== undefined),
   );
-  if (addressSize !== codeSize && !shown && !namesAddressSize(row)) text += `a${addressSize} `;
+  if (addressSize !== codeSize && !tells && !namesAddressSize(row)) text += `a${addressSize} `;
   return text;
 };
 
 /** Intel syntax, lower case. With the instruction's address branches name their target, without it `$` plus a distance. */
 export const disassemble = (instruction: Instruction, address?: bigint): string => {
   const { row, rep, lock, segmentOverride, operandSize, addressSize } = instruction;
-  const implicit = operandsAreImplicit(row);
-  const shown = implicit ? [] : instruction.operands;
-  let text = sizePrefixes(instruction, implicit);
+  const shown = instruction.operands.filter((_, i) => !isHidden(row, row.operands[i]!));
+  let text = sizePrefixes(instruction, shown);
   if (lock) text += "lock ";
   if (rep !== "none") text += row.repeat === "rep" && rep === "repz" ? "rep " : `${rep} `;
   if (segmentOverride !== undefined && !shown.some(({ kind }) => kind === "memory"))

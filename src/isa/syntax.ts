@@ -4,6 +4,7 @@
  */
 import type { RegisterOperand } from "./instruction.ts";
 import { rows } from "./maps/index.ts";
+import type { Operand } from "./operands.ts";
 import type { Row } from "./row.ts";
 
 type Size3 = 16 | 32 | 64;
@@ -18,7 +19,7 @@ const byOperandSize: Readonly<Record<string, readonly [string, string, string]>>
   PUSHF: ["pushf", "pushfd", "pushfq"],
   POPF: ["popf", "popfd", "popfq"],
   IRET: ["iret", "iretd", "iretq"],
-  RET_FAR: ["retf", "retfd", "retfq"],
+  RETF: ["retf", "retfd", "retfq"],
   SYSRET: ["sysret", "sysretd", "sysretq"],
   SYSEXIT: ["sysexit", "sysexitd", "sysexitq"],
   FXSAVE: ["fxsave", "fxsave", "fxsave64"],
@@ -72,9 +73,12 @@ export const namesOperandSize = (row: Row, operandSize: Size3): boolean => {
 };
 export const namesAddressSize = (row: Row): boolean => row.semantics.mnemonic in byAddressSize;
 
-/** Operands that the mnemonic says: X and Y of string instructions and XLAT, with the accumulator or DX beside them. */
-export const operandsAreImplicit = (row: Row): boolean =>
-  row.operands.some(({ addressing }) => addressing === "X" || addressing === "Y");
+/**
+ * True for operands that the mnemonic says, so that text leaves them out: DS:rSI and ES:rDI, and the accumulator or DX of
+ * string instructions.
+ */
+export const isHidden = (row: Row, form: Operand): boolean =>
+  form.addressing === "X" || form.addressing === "Y" || strings.has(row.semantics.mnemonic);
 
 /** What a mnemonic may stand for: a row, and the sizes that the name fixes. */
 export interface Meaning {
