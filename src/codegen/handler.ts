@@ -5,7 +5,7 @@ import { type Form } from "../ir/frame.ts";
 import { substitute } from "../ir/substitute.ts";
 import { leaf, type Value, type Width } from "../ir/value.ts";
 import { effectsOf } from "../isa/define.ts";
-import { entersMMX, type Row, usesSSE } from "../isa/row.ts";
+import { asksAlignment, entersMMX, type Row } from "../isa/row.ts";
 import { generalRegisters, layout, offsetOf, segmentRegisters, type GeneralRegister } from "../state/layout.ts";
 import { Code, i32, i64, v128, type ValueType } from "../wasm/code.ts";
 import type { FunctionBody } from "../wasm/module.ts";
@@ -348,10 +348,10 @@ export class HandlerEmitter implements Binding {
     return this.#spec.form.operands[index]!.width / 8;
   }
 
-  /** #GP(0) when a 16-byte SSE operand is not aligned. */
+  /** #GP(0) when a 16-byte operand that must be aligned is not. */
   #checkAlignment(index: number, linear: number): void {
     const { row, form } = this.#spec;
-    if (!usesSSE(row) || row.aligned === false || form.operands[index]!.width !== 128) return;
+    if (!asksAlignment(row) || form.operands[index]!.width !== 128) return;
     const code = this.#code;
     code.get(linear).i64(15n).op("i64.and").op("i64.eqz").op("i32.eqz").if();
     this.#raise(Exception.GP, () => code.i32(0));

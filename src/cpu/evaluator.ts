@@ -6,7 +6,7 @@ import type { Value, Width } from "../ir/value.ts";
 import { formOf } from "../isa/decode.ts";
 import { effectsOf } from "../isa/define.ts";
 import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
-import { entersMMX, usesSSE } from "../isa/row.ts";
+import { asksAlignment, entersMMX } from "../isa/row.ts";
 import { generalRegisters, layout, offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { probeLinear, readLinear, writeLinear } from "./linear-memory.ts";
@@ -131,10 +131,7 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
   const linearOf = (segment: SegmentName, address: bigint, bytes: number, write: boolean): bigint | Fault =>
     linearAddress(core, segment, address, bytes, user | (write ? Access.WRITE : 0));
   const aligned = (index: number, linear: bigint): boolean =>
-    !usesSSE(row) ||
-    row.aligned === false ||
-    form.operands[index]!.width !== 128 ||
-    (linear & 15n) === 0n;
+    !asksAlignment(row) || form.operands[index]!.width !== 128 || (linear & 15n) === 0n;
 
   // Which memory operands are read: those whose value the effects use.
   const used = new Set<Value>();

@@ -54,6 +54,9 @@ export interface RowOptions {
 
 /** Rows that use XMM registers: CR4.OSFXSR guards them, and their 16-byte memory operands are aligned. */
 export const usesSSE = ({ unit }: RowOptions): boolean => unit === "sse" || unit === "sse+mmx";
+
+/** True where a memory operand of 16 bytes must be aligned: #GP(0) otherwise. */
+export const asksAlignment = (row: RowOptions): boolean => row.aligned ?? usesSSE(row);
 /** Rows that turn the x87 registers into MMX registers. */
 export const entersMMX = ({ unit }: RowOptions): boolean => unit === "mmx" || unit === "sse+mmx";
 
