@@ -1,7 +1,7 @@
 import type { Elf } from "./elf.ts";
 import type { FreeSpace } from "./free-space.ts";
 import { type BootRefusal, type BootRequest, type LoadSegment, refuse } from "./load-plan.ts";
-import { hex, mebibytes, offeredRam } from "./memory-map.ts";
+import { hex, memorySize } from "./memory-map.ts";
 
 /** A stretch of an image in physical memory: what its loader puts there. */
 export type ImageSegment = LoadSegment;
@@ -24,7 +24,7 @@ export const occupy = (
     const length = bytes.length + zeros;
     if (!space.isRam(address, length))
       return refuse(
-        `${image.name}: a segment lies at ${hex(address)} to ${hex(address + length)}, where ${mebibytes(offeredRam(memoryMap))} of memory has no RAM`,
+        `${image.name}: a segment lies at ${hex(address)} to ${hex(address + length)}, where ${memorySize(memoryMap)} of memory has no RAM`,
       );
     space.reserve(address, length);
   }

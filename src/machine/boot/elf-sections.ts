@@ -50,10 +50,11 @@ export const placeSections = (
   if (num === 0 || num > MOST_SECTIONS || size < fields.entryBytes || offset + num * size > bytes.length)
     return undefined;
 
-  const table = bytes.slice(offset, offset + num * size);
+  // A copy even where `bytes` is a Buffer of Node, whose slice() is not one.
+  const table = new Uint8Array(bytes.subarray(offset, offset + num * size));
   const tableAddress = place(table.length);
   if (tableAddress === undefined) return undefined;
-  const headers = new DataView(table.buffer);
+  const headers = viewOf(table);
   const segments: LoadSegment[] = [];
   for (let index = 0; index < num; index++) {
     const at = index * size;

@@ -15,7 +15,7 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { FOUR_GIB, hex, mebibytes, offeredRam } from "./memory-map.ts";
+import { FOUR_GIB, hex, mebibytes, memorySize } from "./memory-map.ts";
 
 /** Where a PC's firmware puts a boot sector. */
 export const BOOT_SECTOR_ADDRESS = 0x7c00;
@@ -45,7 +45,7 @@ export const planFlat = (
   const space = new FreeSpace(memoryMap);
   if (!space.isRam(address, image.bytes.length))
     return refuse(
-      `${image.name}: ${image.bytes.length} bytes at ${hex(address)} do not lie in RAM, of which there is ${mebibytes(offeredRam(memoryMap))}`,
+      `${image.name}: ${image.bytes.length} bytes at ${hex(address)} do not lie in RAM, of which there is ${memorySize(memoryMap)}`,
     );
   space.reserve(address, image.bytes.length);
   const segments: LoadSegment[] = [segmentOf(address, image.bytes)];
@@ -60,7 +60,7 @@ export const planFlat = (
   const mapAddress = mode === "long64" ? space.lowest(identityMapLength) : 0;
   if (gdtAddress === undefined || mapAddress === undefined)
     return refuse(
-      `${mebibytes(offeredRam(memoryMap))} of memory leaves no room for descriptor and page tables beside ${image.name}, expected ${mebibytes(identityMapLength + gdt.length)}`,
+      `${memorySize(memoryMap)} of memory leaves no room for descriptor and page tables beside ${image.name}, expected ${mebibytes(identityMapLength + gdt.length)}`,
     );
   segments.push(segmentOf(gdtAddress, gdt));
   if (mode === "long64") segments.push(segmentOf(mapAddress, identityMapBytes(mapAddress)));

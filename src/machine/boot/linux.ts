@@ -11,7 +11,7 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, FOUR_GIB, hex, type MemoryMap, mebibytes, offeredRam } from "./memory-map.ts";
+import { addressRangeType, FOUR_GIB, hex, type MemoryMap, mebibytes, memorySize } from "./memory-map.ts";
 
 /**
  * The Linux/x86 boot protocol (Linux Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header", "32-bit Boot Protocol",
@@ -188,7 +188,7 @@ export const planLinux = (
   const space = new FreeSpace(memoryMap);
   if (!space.isRam(kernel.address, kernel.runtimeLength))
     return refuse(
-      `${mebibytes(offeredRam(memoryMap))} of memory is too little for ${image.name}: it needs RAM from ${hex(kernel.address)} to ${hex(kernel.address + kernel.runtimeLength)} (pref_address and init_size), so at least ${Math.ceil((kernel.address + kernel.runtimeLength) / MIB)} MiB`,
+      `${memorySize(memoryMap)} of memory is too little for ${image.name}: it needs RAM from ${hex(kernel.address)} to ${hex(kernel.address + kernel.runtimeLength)} (pref_address and init_size), so at least ${Math.ceil((kernel.address + kernel.runtimeLength) / MIB)} MiB`,
     );
   space.reserve(kernel.address, kernel.runtimeLength);
 
@@ -199,7 +199,7 @@ export const planLinux = (
       : 0;
   if (initrdAddress === undefined)
     return refuse(
-      `${modules.map((module) => module.name).join(", ")}: an initial RAM disk of ${mebibytes(initrd.length)} does not fit into ${mebibytes(offeredRam(memoryMap))} of memory beside ${image.name}`,
+      `${modules.map((module) => module.name).join(", ")}: an initial RAM disk of ${mebibytes(initrd.length)} does not fit into ${memorySize(memoryMap)} of memory beside ${image.name}`,
     );
 
   const mode = long ? "long64" : "protected32";

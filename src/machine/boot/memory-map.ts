@@ -80,6 +80,9 @@ export const pcMemoryMap = (configuration: {
 export const offeredRam = (map: MemoryMap): number =>
   map.ranges.reduce((sum, range) => sum + (range.type === "RAM" ? range.length : 0), 0);
 
+/** For messages: the machine's memory as the user gave it. What the map keeps for itself is always less than 1 MiB. */
+export const memorySize = (map: MemoryMap): string => `${Math.ceil(offeredRam(map) / MIB)} MiB`;
+
 /** For messages: "512 MiB", or with one decimal where it is not whole. */
 export const mebibytes = (bytes: number): string => {
   const amount = bytes / MIB;

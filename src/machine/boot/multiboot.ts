@@ -16,7 +16,7 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, FOUR_GIB, hex, type MemoryMap, mebibytes, offeredRam } from "./memory-map.ts";
+import { addressRangeType, FOUR_GIB, hex, type MemoryMap, mebibytes, memorySize } from "./memory-map.ts";
 
 /** Multiboot Specification version 0.6.96: "OS image format", "Machine state", "Boot information format". */
 
@@ -119,7 +119,7 @@ export const placeModules = (
     const address = space.lowest(length, { start: imageEnd }) ?? space.lowest(length, { start: MIB });
     if (address === undefined)
       return refuse(
-        `${module.name}: a module of ${mebibytes(length)} does not fit into ${mebibytes(offeredRam(memoryMap))} of memory beside ${image.name}`,
+        `${module.name}: a module of ${mebibytes(length)} does not fit into ${memorySize(memoryMap)} of memory beside ${image.name}`,
       );
     placed.push({ module, address });
   }
@@ -211,7 +211,7 @@ export const planMultiboot = (
   const address = space.lowest(length);
   if (address === undefined)
     return refuse(
-      `${mebibytes(offeredRam(memoryMap))} of memory is too little for the boot information of ${image.name}: expected ${length} bytes free beside the image`,
+      `${memorySize(memoryMap)} of memory is too little for the boot information of ${image.name}: expected ${length} bytes free beside the image`,
     );
 
   const bytes = new Uint8Array(length);

@@ -15,7 +15,7 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, FOUR_GIB, hex, type MemoryMap, mebibytes, offeredRam } from "./memory-map.ts";
+import { addressRangeType, FOUR_GIB, hex, type MemoryMap, memorySize } from "./memory-map.ts";
 import {
   BOOT_LOADER_NAME,
   basicMemory,
@@ -196,14 +196,11 @@ const loadImage = (request: BootRequest, at: number, space: FreeSpace): LoadedIm
   const delta = displacement(loadedSegments(elf), space, found.relocatable);
   if (delta === undefined)
     return refuse(
-      `${image.name}: it can be relocated to ${hex(found.relocatable.min)} to ${hex(found.relocatable.max)}, where ${mebibytes(offeredRam(memoryMap))} of memory has no room for it`,
+      `${image.name}: it can be relocated to ${hex(found.relocatable.min)} to ${hex(found.relocatable.max)}, where ${memorySize(memoryMap)} of memory has no room for it`,
     );
   const segments = loadedSegments(elf, delta);
-  return {
-    segments,
-    entry: entry + delta,
-    loadBase: Math.min(...segments.map((segment) => segment.address)),
-  };
+  const loadBase = Math.min(...segments.map((segment) => segment.address));
+  return { segments, entry: entry + delta, loadBase, isByElfHeader: true };
 };
 
 /** A tag of the boot information: type and size, the body, padding to 8 bytes. */
@@ -304,7 +301,7 @@ export const planMultiboot2 = (
   const address = space.lowest(bytes.length);
   if (address === undefined)
     return refuse(
-      `${mebibytes(offeredRam(memoryMap))} of memory is too little for the boot information of ${image.name}: expected ${bytes.length} bytes free beside the image`,
+      `${memorySize(memoryMap)} of memory is too little for the boot information of ${image.name}: expected ${bytes.length} bytes free beside the image`,
     );
   return {
     protocol: "multiboot2",

@@ -12,7 +12,7 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, mebibytes, offeredRam } from "./memory-map.ts";
+import { addressRangeType, mebibytes, memorySize } from "./memory-map.ts";
 
 /**
  * PVH: the x86/HVM direct boot ABI (Xen docs/misc/pvh.pandoc; structures in xen/include/public/arch-x86/hvm/start_info.h;
@@ -69,7 +69,7 @@ export const planPvh = (request: BootRequest): LoadPlan | BootRefusal => {
     const address = space.highest(module.bytes.length, { start: MIB });
     if (address === undefined)
       return refuse(
-        `${module.name}: a module of ${mebibytes(module.bytes.length)} does not fit into ${mebibytes(offeredRam(memoryMap))} of memory beside ${image.name}`,
+        `${module.name}: a module of ${mebibytes(module.bytes.length)} does not fit into ${memorySize(memoryMap)} of memory beside ${image.name}`,
       );
     placed.push({ address, size: module.bytes.length, args: module.args });
     segments.push(segmentOf(address, module.bytes));
@@ -91,7 +91,7 @@ export const planPvh = (request: BootRequest): LoadPlan | BootRefusal => {
   const address = space.lowest(length);
   if (address === undefined)
     return refuse(
-      `${mebibytes(offeredRam(memoryMap))} of memory is too little for the start info of ${image.name}: expected ${mebibytes(length)} free below 4 GiB`,
+      `${memorySize(memoryMap)} of memory is too little for the start info of ${image.name}: expected ${mebibytes(length)} free below 4 GiB`,
     );
 
   const bytes = new Uint8Array(length);
