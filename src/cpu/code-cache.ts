@@ -432,14 +432,15 @@ export class CodeCache {
     const spec = this.#spec(instruction, mode, near);
     this.#blank(at, this.#module.handler(spec), offset, offset + instruction.length, retired);
     let slot = 0;
-    for (const operand of instruction.operands) {
+    for (const [index, operand] of instruction.operands.entries()) {
       if (operand.kind === "register") {
         view.setUint16(at + record.slot0 + 2 * slot, registerOffset(operand), true);
         slot++;
       } else if (operand.kind === "immediate") {
         if (spec.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);
         else view.setInt32(at + record.immediate, Number(BigInt.asIntN(32, operand.value)), true);
-      } else if (operand.kind === "memory")
+      } else if (operand.kind === "memory" && instruction.row.operands[index]!.addressing !== "Y")
+        // ES:rDI needs nothing from the record: the one encoded address is the other operand's.
         this.#writeAddress(at, operand, offset + instruction.length, spec.shape);
     }
     if (near) {

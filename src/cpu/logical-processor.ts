@@ -409,7 +409,7 @@ export class LogicalProcessor implements Core {
 
   /** Fetch and decode the instruction at CS:RIP, across pages if need be. */
   fetch(): Instruction | Fault {
-    const { state, engine } = this;
+    const { state } = this;
     const mode = this.#mode;
     const long = mode.codeSize === 64;
     const rip = state.RIP;

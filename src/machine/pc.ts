@@ -6,7 +6,7 @@ import { byteWide, PortBus } from "../bus/port-io.ts";
 import type { CpuModel } from "../cpu/core.ts";
 import { GuestMemory, pciHoleStart } from "../cpu/guest-memory.ts";
 import { ExecutionEngine, LogicalProcessor, type Tier } from "../cpu/logical-processor.ts";
-import { initProcessor, powerOnProcessor, startProcessor } from "../cpu/reset.ts";
+import { powerOn, takeInit, takeStartup } from "../cpu/reset.ts";
 import { ACPI_ENABLE, AcpiPm, SLP_TYP_S5 } from "../devices/acpi-pm.ts";
 import { ApicBus } from "../devices/apic-bus.ts";
 import { DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, DEBUGCON_PORT, debugcon, debugExit, SHUTDOWN_PORT, ShutdownPort } from "../devices/debug-ports.ts";
@@ -342,7 +342,7 @@ export class Pc {
     socket.apic = apic;
     this.#sockets.push(socket as Socket);
     processor.select();
-    powerOnProcessor(processor, index === 0);
+    powerOn(processor, index === 0);
     if (index !== 0) processor.state.activity = 3;
   }
 
@@ -461,10 +461,10 @@ export class Pc {
     const { processor, apic } = socket;
     for (const request of socket.requests.splice(0)) {
       if (request === "init") {
-        initProcessor(processor);
+        takeInit(processor, processor.index === 0);
         apic.initialize();
         if (processor.index !== 0) processor.state.activity = 3;
-      } else if (processor.state.activity === 3) startProcessor(processor, request.startup);
+      } else if (processor.state.activity === 3) takeStartup(processor, request.startup);
     }
   }
 
