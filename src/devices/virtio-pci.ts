@@ -444,9 +444,10 @@ export class VirtioPci implements VirtioTransport {
     const writable = [0, 0, 0xff, 0, 0, 0, ...new Array<number>(8).fill(0xff)];
     const window = this.function.addCapability(VENDOR_SPECIFIC, body, writable);
     this.function.overlay(window + 16, 4, {
-      read: () => {
+      read: (offset, size) => {
         const access = this.#windowAccess(window);
-        return access === undefined ? 0xffff_ffff : this.#registers.read(access.offset, access.length);
+        const value = access === undefined ? 0xffff_ffff : this.#registers.read(access.offset, access.length);
+        return ((value >>> (8 * offset)) & (size === 4 ? -1 : 2 ** (8 * size) - 1)) >>> 0;
       },
       write: (_offset, value) => {
         const access = this.#windowAccess(window);
