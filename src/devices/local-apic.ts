@@ -1,11 +1,12 @@
+import { msrs } from "../arch/msrs.ts";
 import type { RegisterBlock } from "../bus/address-range.ts";
 import type { Clock } from "../bus/clock.ts";
 import type { InterruptLine } from "../bus/interrupt-line.ts";
 import { type ApicAgent, type ApicBus, DELIVERY_MODE, type InterruptMessage } from "./apic-bus.ts";
-import { ApicTimer, type ApicTimerState } from "./apic-timer.ts";
+import { isNamedBy } from "./apic-destination.ts";
+import { ApicTimer } from "./apic-timer.ts";
 import {
   APIC_BASE,
-  APIC_DEFAULT_PAGE,
   APIC_VERSION,
   type ApicRegister,
   apicRegisters,
@@ -18,6 +19,13 @@ import {
   SVR,
   TIMER_MODE,
 } from "./local-apic-registers.ts";
+import {
+  type ApicMode,
+  LEGAL_TRANSITIONS,
+  type LocalApicState,
+  modeOf,
+  powerOn,
+} from "./local-apic-state.ts";
 import { clear, has, highest, set } from "./vector-set.ts";
 
 /** The local APIC's wires to its own processor. */
@@ -58,44 +66,11 @@ export interface LocalApicOptions {
   readonly tscDeadline?: boolean;
 }
 
-export interface LocalApicState {
-  /** IA32_APIC_BASE; below 2^52. */
-  apicBase: number;
-  TPR: number;
-  LDR: number;
-  DFR: number;
-  SVR: number;
-  ESR: number;
-  /** Errors found since the last write to ESR. */
-  errors: number;
-  ICR: number;
-  ICR_HIGH: number;
-  lvt: Record<LvtName, number>;
-  /** 256 bits each, 32 to a word. */
-  IRR: number[];
-  ISR: number[];
-  TMR: number[];
-  timer: ApicTimerState;
-  /** Levels on the LINT pins. */
-  LINT0: boolean;
-  LINT1: boolean;
-  /** An ExtINT message waits for its INTA cycle. */
-  extInt: boolean;
-}
-
-type Mode = "disabled" | "xAPIC" | "x2APIC";
-
-const IA32_APIC_BASE = 0x1b;
-const IA32_TSC_DEADLINE = 0x6e0;
+const msrIndex = (name: string): number => msrs.find((row) => row.name === name)!.index;
+const IA32_APIC_BASE = msrIndex("IA32_APIC_BASE");
+const IA32_TSC_DEADLINE = msrIndex("IA32_TSC_DEADLINE");
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x83f;
-
-/** SDM Vol. 3, "x2APIC State Transitions": what IA32_APIC_BASE may change to; all else raises #GP. */
-const LEGAL_TRANSITIONS: Record<Mode, readonly Mode[]> = {
-  disabled: ["disabled", "xAPIC"],
-  xAPIC: ["disabled", "xAPIC", "x2APIC"],
-  x2APIC: ["disabled", "x2APIC"],
-};
 
 /**
  * The local APIC of one logical processor, in xAPIC and x2APIC mode (SDM Vol. 3, "Advanced Programmable Interrupt
@@ -173,8 +148,8 @@ export class LocalApic implements ApicAgent, RegisterBlock {
 
   // --- the processor's side
 
-  get mode(): Mode {
-    return modeOf(this.#registers.apicBase) as Mode;
+  get mode(): ApicMode {
+    return modeOf(this.#registers.apicBase) as ApicMode;
   }
 
   /** The xAPIC page's address, when there is one. */
@@ -427,20 +402,10 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     return this.mode === "x2APIC" ? (((id >>> 4) << 16) | (1 << (id & 15))) >>> 0 : this.#registers.LDR;
   }
 
-  /** SDM Vol. 3, "Determining IPI Destination". */
-  isDestinationOf({ destination, destinationBits, logical }: InterruptMessage): boolean {
+  isDestinationOf(message: InterruptMessage): boolean {
     const { mode } = this;
     if (mode === "disabled") return false;
-    if (destination === (destinationBits === 8 ? 0xff : 0xffff_ffff)) return true;
-    const { id } = this.#options;
-    if (!logical) return destination === (mode === "x2APIC" ? id : id & 0xff);
-    const LDR = this.#LDR;
-    if (mode === "x2APIC") return destination >>> 16 === LDR >>> 16 && (destination & LDR & 0xffff) !== 0;
-    const own = LDR >>> 24;
-    const flat = this.#registers.DFR >>> 28 === 0xf;
-    if (flat) return (destination & own & 0xff) !== 0;
-    const cluster = (destination >>> 4) & 0xf;
-    return (cluster === 0xf || cluster === own >>> 4) && (destination & own & 0xf) !== 0;
+    return isNamedBy(message, { mode, id: this.#options.id, LDR: this.#LDR, DFR: this.#registers.DFR });
   }
 
   get acceptsVectors(): boolean {
@@ -620,29 +585,3 @@ const LOCAL_DELIVERY_MODES: readonly number[] = [
 ];
 
 const deliveryModeOf = (register: number): number => (register >>> LVT.DELIVERY_MODE_SHIFT) & 7;
-
-const modeOf = (apicBase: number): Mode | "invalid" => {
-  const flags = apicBase % 4096;
-  if ((flags & APIC_BASE.EN) === 0) return (flags & APIC_BASE.EXTD) === 0 ? "disabled" : "invalid";
-  return (flags & APIC_BASE.EXTD) === 0 ? "xAPIC" : "x2APIC";
-};
-
-/** SDM Vol. 3, "Local APIC State After Power-Up or Reset": all zero but the mask bits, SVR and DFR. */
-const powerOn = (bootstrap: boolean): Omit<LocalApicState, "timer"> => ({
-  apicBase: APIC_DEFAULT_PAGE + APIC_BASE.EN + (bootstrap ? APIC_BASE.BSP : 0),
-  TPR: 0,
-  LDR: 0,
-  DFR: 0xffff_ffff,
-  SVR: SVR.VECTOR,
-  ESR: 0,
-  errors: 0,
-  ICR: 0,
-  ICR_HIGH: 0,
-  lvt: Object.fromEntries(LVT_NAMES.map((name) => [name, LVT.MASKED])) as Record<LvtName, number>,
-  IRR: new Array<number>(8).fill(0),
-  ISR: new Array<number>(8).fill(0),
-  TMR: new Array<number>(8).fill(0),
-  LINT0: false,
-  LINT1: false,
-  extInt: false,
-});
