@@ -3,7 +3,7 @@ import { Exception } from "../../arch/exceptions.ts";
 import type { Frame } from "../../ir/frame.ts";
 import type { Value } from "../../ir/value.ts";
 import { constant, select } from "../../ir/value.ts";
-import { define, defineWith } from "../define.ts";
+import { define, defineWith, procedure } from "../define.ts";
 
 /** ARPL: raise the RPL of DEST to that of SRC. */
 export const ARPL = define("ARPL", (dest, src) => {
@@ -11,8 +11,8 @@ export const ARPL = define("ARPL", (dest, src) => {
   return { dest: select(raises, dest.and(0xfffc).or(src!.and(3)), dest), flags: { ZF: raises } };
 });
 
-/** FWAIT: a pending x87 exception is reported by the check that the row option `unit` asks for; nothing else happens. */
-export const FWAIT = define("FWAIT", () => ({}));
+/** FWAIT: raises what is pending in the x87 FPU, which no pure function of operands knows. */
+export const FWAIT = procedure("FWAIT");
 
 /** Fences: memory is sequentially consistent here. */
 export const LFENCE = define("LFENCE", () => ({}));
