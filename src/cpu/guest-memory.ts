@@ -42,15 +42,19 @@ export class GuestMemory implements PhysicalBus {
   /** Told before bytes of a page that holds decoded code change. */
   onCodeWrite: (memoryOffset: number, length: number) => void = () => {};
 
-  /** `ramBytes` is a multiple of 4 KiB up to `maximumRamBytes`; `romBytes`: room for ROM images. */
-  constructor(ramBytes: number, romBytes: number, devices: DeviceSpace) {
+  /**
+   * `ramBytes` is a multiple of 4 KiB up to `maximumRamBytes`; `romBytes`: room for ROM images. `kept` is the memory of a machine of the
+   * same sizes before a reset: RAM keeps its contents.
+   */
+  constructor(ramBytes: number, romBytes: number, devices: DeviceSpace, kept?: WebAssembly.Memory) {
     this.ramBytes = ramBytes;
     this.lowBytes = Math.min(ramBytes, pciHoleStart);
     this.#devices = devices;
     const total = ramOffset + ramBytes + romBytes;
     const pages = Math.ceil(total / wasmPageBytes);
-    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.memory = kept ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.bytes = new Uint8Array(this.memory.buffer);
+    if (kept !== undefined) this.bytes.fill(0, 0, ramOffset);
     this.view = new DataView(this.memory.buffer);
     this.#romEnd = ramOffset + ramBytes;
     this.#romLimit = this.#romEnd + romBytes;

@@ -281,3 +281,29 @@ describe("16550 snapshot", () => {
     expect(uart.read(RBR)).toBe(0x61);
   });
 });
+
+describe("16550 as a patient sender sees it", () => {
+  it("does not listen after power-on, nor in loopback", () => {
+    expect(uart.isListening).toBe(false);
+    uart.write(MCR, 0x12);
+    expect(uart.isListening).toBe(false);
+  });
+  it("listens once RTS is raised or the receive interrupt is on", () => {
+    uart.write(MCR, 0x02);
+    expect(uart.isListening).toBe(true);
+    uart.write(MCR, 0x01);
+    expect(uart.isListening).toBe(false);
+    uart.write(IER, 0x01);
+    expect(uart.isListening).toBe(true);
+  });
+  it("listens to a program that polls, not to one that waits to send", () => {
+    for (const letter of "console output") {
+      uart.read(LSR);
+      uart.read(LSR);
+      uart.write(THR, letter.charCodeAt(0));
+    }
+    expect(uart.isListening).toBe(false);
+    for (let n = 0; n < 16; n++) uart.read(LSR);
+    expect(uart.isListening).toBe(true);
+  });
+});

@@ -60,6 +60,8 @@ const CRYSTAL_HERTZ = 1_843_200;
 /** The receiver samples each bit 16 times. */
 const CLOCKS_PER_BIT = 16;
 const TIMEOUT_CHARACTERS = 4;
+/** So many readings of LSR in a row without a character to send or to take are polling for input; waiting to send is one or two. */
+const POLLING_READS = 16;
 
 export interface Uart16550State {
   DLL: number;
@@ -80,6 +82,8 @@ export interface Uart16550State {
   received: number[];
   /** When a character last entered or left the receiver FIFO. */
   fifoTouchedNs: number;
+  /** Readings of LSR in a row that found nothing received, up to a few. */
+  emptyPolls: number;
 }
 
 const powerOn = (): Uart16550State => ({
@@ -97,6 +101,7 @@ const powerOn = (): Uart16550State => ({
   threPending: false,
   received: [],
   fifoTouchedNs: 0,
+  emptyPolls: 0,
 });
 
 /**
@@ -140,6 +145,16 @@ export class Uart16550 {
   get canReceive(): boolean {
     const capacity = this.#fifosEnabled ? FIFO_BYTES : 1;
     return !this.#loopback && this.state.received.length < capacity;
+  }
+
+  /**
+   * True once somebody wants input: software has raised RTS, enabled the receive interrupt, or polls for characters. Before that,
+   * input would be lost to probing and FIFO resets, so a patient sender holds it back.
+   */
+  get isListening(): boolean {
+    const { MCR: mcr, IER: ier, emptyPolls } = this.state;
+    const raisesRts = (mcr & MCR.RTS) !== 0 && !this.#loopback;
+    return raisesRts || (ier & IER.RDA) !== 0 || emptyPolls >= POLLING_READS;
   }
 
   /** A character arrives on the wire. */
@@ -202,6 +217,7 @@ export class Uart16550 {
         return state.MCR;
       case OFFSET.LSR: {
         const value = this.#lineStatus();
+        state.emptyPolls = (value & LSR.DR) === 0 ? Math.min(state.emptyPolls + 1, POLLING_READS) : 0;
         state.overrun = false;
         if (state.received.length > 0) state.received[0]! &= 0xff;
         return value;
@@ -261,6 +277,7 @@ export class Uart16550 {
 
   #send(byte: number): void {
     const { state } = this;
+    if (state.emptyPolls < POLLING_READS) state.emptyPolls = 0;
     // The holding register is full for an instant: an edge-triggered interrupt controller must see the line fall.
     state.threPending = false;
     this.driveOutputs();

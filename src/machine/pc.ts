@@ -45,6 +45,8 @@ export const memoryMap = {
 } as const;
 export const ports = { com1: 0x3f8, com2: 0x2f8, acpiPm: 0x600, smiCommand: 0xb2 } as const;
 export const isaInterrupts = { com1: 4, com2: 3, keyboard: 1, mouse: 12, rtc: 8, sci: 9 } as const;
+/** Where PIRQA-PIRQH go for systems that use the 8259s. */
+export const pirqIsaIrqs = [10, 10, 11, 11, 10, 10, 11, 11] as const;
 
 export interface DiskConfiguration {
   readonly storage: BlockStorage;
@@ -68,6 +70,8 @@ export interface PcConfiguration {
   readonly debugconPort?: number;
   /** Kernel command line as firmware configuration shows it. */
   readonly commandLine?: string;
+  /** Memory of the machine before a reset, of the same sizes: RAM keeps its contents. */
+  readonly keptMemory?: WebAssembly.Memory;
 }
 
 /** What leaves the machine. */
@@ -88,10 +92,14 @@ export type PcStop =
   | { readonly kind: "debug-exit"; readonly status: number }
   /** A processor shut down after a triple fault. */
   | { readonly kind: "triple-fault"; readonly processor: number }
-  | { readonly kind: "reset" };
+  | { readonly kind: "reset" }
+  /** `interrupt` was called. */
+  | { readonly kind: "interrupted" };
 
 /** With several processors each runs this many instructions before the next takes its turn. */
 const quantum = 10_000;
+/** So often virtual time may jump in one `run` while no instruction retires: a guest may sleep for ever beside a timer that ticks. */
+const jumpLimit = 100_000;
 
 type ProcessorRequest = "init" | { readonly startup: number };
 
@@ -123,6 +131,8 @@ export class Pc {
   readonly #random: RandomBits;
   #stop: PcStop | undefined;
   #turn = 0;
+  /** Instructions left of the turn in progress. It goes on in the next `run`, so that how a run is cut is not visible to the guest. */
+  #turnLeft = 0;
   /** Instructions retired by all processors since power-on. */
   retired = 0;
 
@@ -131,14 +141,16 @@ export class Pc {
     const { model, memoryBytes, processors } = configuration;
     const { clock, portBus, mmio } = this;
     this.#random = new RandomBits(configuration.seed);
-    this.guest = new GuestMemory(memoryBytes, configuration.romBytes, {
-      read: (address, size) => this.#apicPage(address)?.read(address & 0xfff, size) ?? mmio.read(address, size),
-      write: (address, value, size) => {
+    const devices = {
+      read: (address: number, size: 1 | 2 | 4) =>
+        this.#apicPage(address)?.read(address & 0xfff, size) ?? mmio.read(address, size),
+      write: (address: number, value: number, size: 1 | 2 | 4) => {
         const apic = this.#apicPage(address);
         if (apic) apic.write(address & 0xfff, value, size);
         else mmio.write(address, value, size);
       },
-    });
+    };
+    this.guest = new GuestMemory(memoryBytes, configuration.romBytes, devices, configuration.keptMemory);
     this.engine = new ExecutionEngine(this.guest, model);
     clock.onEarlier = () => this.#interruptRun();
     if (outputs.unimplemented) {
@@ -292,6 +304,9 @@ export class Pc {
     host.placeEcam(memoryMap.ecam);
     host.shadowAll();
     lpc.placePowerManagement(ports.acpiPm);
+    for (const [pirq, irq] of pirqIsaIrqs.entries()) lpc.routePirq(pirq, irq);
+    const levelTriggered = [isaInterrupts.sci, ...pirqIsaIrqs].reduce((bits, irq) => bits | (1 << irq), 0);
+    pic.edgeLevelControl.write(1, levelTriggered >> 8, 1);
     this.acpiPm.smiCommand.write(0, ACPI_ENABLE, 1);
     this.#placeBars();
     this.#sockets[0]!.apic.virtualWire();
@@ -357,6 +372,11 @@ export class Pc {
     this.#interruptRun();
   }
 
+  /** End `run` at the next instruction boundary. */
+  interrupt(): void {
+    this.#halt({ kind: "interrupted" });
+  }
+
   /** End the running processor's turn at the next instruction boundary. */
   #interruptRun(): void {
     const running = this.engine.current;
@@ -414,6 +434,7 @@ export class Pc {
    */
   run(maximum: number, warp: boolean): PcStop {
     let left = maximum;
+    let jumps = 0;
     const several = this.#sockets.length > 1;
     while (left > 0) {
       this.clock.fireDue();
@@ -422,7 +443,7 @@ export class Pc {
       if (socket === undefined) {
         const next = this.clock.nextDeadlineNs;
         if (next === undefined) return { kind: "idle", untilNs: undefined };
-        if (!warp) return { kind: "idle", untilNs: next };
+        if (!warp || ++jumps > jumpLimit) return { kind: "idle", untilNs: next };
         this.clock.nowNs = Math.max(this.clock.nowNs, next);
         continue;
       }
@@ -431,8 +452,11 @@ export class Pc {
       this.#serve(socket);
       const next = this.clock.nextDeadlineNs;
       let budget = next === undefined ? left : Math.min(left, Math.max(1, next - this.clock.nowNs));
-      if (several) budget = Math.min(budget, quantum);
-      left -= processor.run(budget);
+      if (several) budget = Math.min(budget, this.#turnLeft);
+      const ran = processor.run(budget);
+      if (ran > 0) jumps = 0;
+      left -= ran;
+      this.#turnLeft -= ran;
       const { activity } = processor.state;
       if (activity === 2) {
         this.#stop ??= { kind: "triple-fault", processor: processor.index };
@@ -448,6 +472,8 @@ export class Pc {
   /** The processor whose turn it is, or none when all wait. */
   #nextSocket(): Socket | undefined {
     const sockets = this.#sockets;
+    if (this.#turnLeft > 0 && !sockets[this.#turn]!.waiting) return sockets[this.#turn];
+    this.#turnLeft = quantum;
     for (let n = 0; n < sockets.length; n++) {
       this.#turn = (this.#turn + 1) % sockets.length;
       const socket = sockets[this.#turn]!;

@@ -1,0 +1,120 @@
+import { pciHoleStart } from "../cpu/guest-memory.ts";
+import { FW_CFG_PORT, FW_CFG_PORTS } from "../devices/fw-cfg.ts";
+import { type AcpiTables, buildAcpiTables } from "./acpi-tables.ts";
+import { applyInitialState } from "./boot/initial-state.ts";
+import {
+  type BootRefusal,
+  type BootRequest,
+  isRefusal,
+  type LoadPlan,
+  type LoadSegment,
+} from "./boot/load-plan.ts";
+import { type MemoryMap, pcMemoryMap } from "./boot/memory-map.ts";
+import { type BootChoice, planBoot } from "./boot/plan.ts";
+import {
+  isaInterrupts,
+  memoryMap,
+  Pc,
+  type PcConfiguration,
+  type PcOutputs,
+  pirqIsaIrqs,
+  ports,
+} from "./pc.ts";
+
+/** A board without what only an image decides. */
+export type BoardConfiguration = Omit<PcConfiguration, "romBytes" | "commandLine" | "keptMemory">;
+
+/** A board with an image on it, ready to be powered on, and again after each reset. */
+export interface BootableMachine {
+  readonly configuration: PcConfiguration;
+  readonly plan: LoadPlan;
+  /** Absent where a firmware ROM is booted, which makes its own. */
+  readonly acpi?: AcpiTables;
+}
+
+/** ACPI tables lie where a PC's firmware keeps what it tells about itself: in the 64 KiB below the system ROM's. */
+const ACPI_WINDOW = { start: 0xe_0000, length: 0x1_0000 } as const;
+/** After the root pointer. */
+const TABLES_OFFSET = 64;
+const PAGE = 4096;
+const ECAM_BYTES = 0x1000_0000;
+
+const acpiTablesOf = ({ processors }: BoardConfiguration): AcpiTables =>
+  buildAcpiTables(
+    {
+      apicIds: Array.from({ length: processors }, (_, index) => index),
+      localApic: memoryMap.localApic,
+      ioApic: memoryMap.ioApic,
+      hpet: memoryMap.hpet,
+      ecam: memoryMap.ecam,
+      pciMemory: [{ start: memoryMap.barsStart, length: memoryMap.barsEnd - memoryMap.barsStart }],
+      pmBase: ports.acpiPm,
+      smiCommand: ports.smiCommand,
+      interrupts: isaInterrupts,
+      serialPorts: [
+        { start: ports.com1, irq: isaInterrupts.com1 },
+        { start: ports.com2, irq: isaInterrupts.com2 },
+      ],
+      pirqIsaIrqs,
+      fwCfg: { start: FW_CFG_PORT, length: FW_CFG_PORTS },
+    },
+    ACPI_WINDOW.start + TABLES_OFFSET,
+    ACPI_WINDOW.start,
+  );
+
+/** What software is told about the memory of a board. */
+export const boardMemoryMap = (memoryBytes: number, acpi?: AcpiTables): MemoryMap =>
+  pcMemoryMap({
+    memory: memoryBytes,
+    pciHole: pciHoleStart,
+    carved: [
+      ...(acpi === undefined ? [] : [{ ...ACPI_WINDOW, type: "reserved" } as const]),
+      { start: memoryMap.ecam, length: ECAM_BYTES, type: "reserved" },
+    ],
+    ...(acpi === undefined ? {} : { RSDP: acpi.rsdp }),
+  });
+
+/** Puts an image on a board; a sentence where it cannot be booted there. */
+export const planMachine = (
+  board: BoardConfiguration,
+  request: Omit<BootRequest, "memoryMap">,
+  choice: BootChoice = {},
+): BootableMachine | BootRefusal => {
+  const acpi = choice.protocol === "firmware" ? undefined : acpiTablesOf(board);
+  const plan = planBoot({ ...request, memoryMap: boardMemoryMap(board.memoryBytes, acpi) }, choice);
+  if (isRefusal(plan)) return plan;
+  const romBytes = plan.roms.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / PAGE) * PAGE, 0);
+  const configuration = { ...board, romBytes, commandLine: request.commandLine };
+  return { configuration, plan, ...(acpi === undefined ? {} : { acpi }) };
+};
+
+const CLEARED = new Uint8Array(0x10_0000);
+
+const writeSegment = (pc: Pc, { address, bytes, zeros }: LoadSegment): void => {
+  pc.guest.writeBytes(address, bytes);
+  const end = address + bytes.length + zeros;
+  for (let at = address + bytes.length; at < end; at += CLEARED.length)
+    pc.guest.writeBytes(at, CLEARED.subarray(0, Math.min(CLEARED.length, end - at)));
+};
+
+/**
+ * The machine at the moment its image starts. `before` is the same machine before a reset: its memory is taken over, with
+ * what RAM held, and every chip is new.
+ */
+export const powerOnMachine = (machine: BootableMachine, outputs: PcOutputs, before?: Pc): Pc => {
+  const { configuration, plan, acpi } = machine;
+  const kept = before === undefined ? {} : { keptMemory: before.guest.memory };
+  const pc = new Pc({ ...configuration, ...kept }, outputs);
+  if (before !== undefined) pc.tier = before.tier;
+  for (const { address, bytes } of plan.roms) {
+    if (!pc.guest.addRom(address, bytes)) throw new Error("the room reserved for ROM is too small");
+  }
+  for (const segment of plan.segments) writeSegment(pc, segment);
+  for (const { address, bytes } of acpi === undefined ? [] : [acpi.rsdp, acpi.tables])
+    pc.guest.writeBytes(address, bytes);
+  const bootstrap = pc.processors[0]!;
+  bootstrap.select();
+  applyInitialState(bootstrap.state, plan.cpu);
+  bootstrap.invalidate({ kind: "all" });
+  return pc;
+};
