@@ -77,6 +77,12 @@ const spellings: readonly (readonly [reason: string, pattern: RegExp, ours: stri
   ["names tell the operand size", /^(rdssp|getsec)[dq]/, "$1"],
   ["LAR and LSL read a word", /^(la|ls)(r|l) (\w+), \w+$/, "$1$2 $3"],
   ["MOVMSK and PEXTRW name the register that REX.W widens", /^(movmsk\w+|pmovmskb|pextrw) (r\d+|e)\w+/, "$1"],
+  ["x87 memory operands go with ST(0)", /^(f\w+) st, (\w+ ptr .*)$/, "$1 $2"],
+  ["x87 memory operands go with ST(0)", /^(f\w+) (\w+ ptr .*), st$/, "$1 $2"],
+  ["ST(0) is written in full", /(?<=^f.* )st\b(?!\()/g, "st(0)"],
+  ["what ST(0) is compared with, exchanged with or loaded from", /^(f(?:u?comp?|xch|ld)) st\(0\), (st\(\d\))$/, "$1 $2"],
+  ["where ST(0) is stored to", /^(fstp?(?:nce)?) (st\(\d\)), st\(0\)$/, "$1 $2"],
+  ["the undocumented FSTP", /^fstpnce/, "fstp"],
   ["x87 without a width", /^(f(?:n?saven?|rstor|n?stenv|ldenv)) \w+ ptr /, "$1 "],
 ];
 
@@ -88,6 +94,7 @@ const ourSpellings: readonly (readonly [pattern: RegExp, plain: string])[] = [
   [/^retf[dq]/, "retf"],
   [/^(la|ls)(r|l) (\w+), \w+$/, "$1$2 $3"],
   [/^(movmsk\w+|pmovmskb|pextrw) (r\d+|[er])\w+/, "$1"],
+  [/^(fstp|fcom|fcomp|fxch)\d /, "$1 "],
   [/^(pblendvb|blendvp[sd]|sha256rnds2) (.*), xmm0$/, "$1 $2"],
 ];
 
@@ -193,7 +200,7 @@ const validHereOnly: ReadonlySet<string> = new Set(["GETSEC"]);
 
 /** Features (iced's names) whose instructions this machine does not have yet, or that are not Intel's. */
 const absent =
-  /FPU|D3NOW|AVX|VMX|SVM|XOP|3DNOW|FMA|CET|PADLOCK|KNC|AMX|TBM|SSE4A|RAO_INT|KL|GFNI|ENQCMD|MOVDIR64B|OSS|MSR|INVLPGB|MONITORX|MCOMMIT|RDPRU|RDPRU|SMX|SGX|PTWRITE|RTM|HLE|WAITPKG|UINTR|HRESET|PCONFIG|SNP|SEV|SKINIT|CLZERO|LWP|F16C|VAES|VPCLMUL|CYRIX|GEODE|CENTAUR|PBNDKB|SMAP_|MPX|FRED|LKGS|UDBG|XSAVES_|TSXLDTRK|TDX|INTEL8|INTEL3|CL1INVMB|CMPCCXADD/;
+  /D3NOW|AVX|VMX|SVM|XOP|3DNOW|FMA|CET|PADLOCK|KNC|AMX|TBM|SSE4A|RAO_INT|KL|GFNI|ENQCMD|MOVDIR64B|OSS|MSR|INVLPGB|MONITORX|MCOMMIT|RDPRU|RDPRU|SMX|SGX|PTWRITE|RTM|HLE|WAITPKG|UINTR|HRESET|PCONFIG|SNP|SEV|SKINIT|CLZERO|LWP|F16C|VAES|VPCLMUL|CYRIX|GEODE|CENTAUR|PBNDKB|SMAP_|MPX|FRED|LKGS|UDBG|XSAVES_|TSXLDTRK|TDX|INTEL8|INTEL3|CL1INVMB|CMPCCXADD/;
 
 /** Valid for iced, #UD on an Intel CPU in this mode. */
 // biome-ignore format: one row per deviation
