@@ -7,18 +7,12 @@ import { FXRSTOR, FXSAVE, XRSTOR, XRSTORS, XSAVE, XSAVEC, XSAVEOPT, XSAVES } fro
 import { IN, INS, OUT, OUTS } from "./io.ts";
 import { cpl } from "./mode.ts";
 import {
-  memoryOperand, nextRip, readMemoryOperand, readOperand, writeOperand,
+  nextRip, readMemoryOperand, readOperand, writeOperand,
 } from "./operands.ts"; // biome-ignore format: one list
-import {
-  currentStack,
-  type DataSegmentRegister,
-  GP,
-  loadSegment,
-  probeMemory,
-  writeMemory,
-} from "./segmentation.ts";
+import { currentStack, type DataSegmentRegister, GP, loadSegment } from "./segmentation.ts";
 import { ENTER } from "./stack-frames.ts";
 import * as system from "./system.ts";
+import { x87Procedures } from "./x87.ts";
 
 /**
  * Instructions that are procedures: the rows that isa/maps declares with `procedure(...)`, by mnemonic. On entry
@@ -136,34 +130,6 @@ const INTO: Procedure = (core, instruction) => {
   return undefined;
 };
 
-const numberRDI = 7;
-
-/** MASKMOVDQU, MASKMOVQ: bytes of operand 0 whose byte in operand 1 has its top bit set go to rDI. */
-const maskedMove =
-  (field: "XMM" | "x87", bytes: number): Procedure =>
-  (core, instruction) => {
-    const { state } = core;
-    const [value, mask] = [0, 1].map((index) => {
-      const { number } = instruction.operands[index] as RegisterOperand;
-      return state.bytes(field === "XMM" ? `XMM${number}` : `x87.${number}`);
-    }) as [Uint8Array, Uint8Array];
-    const { segment } = memoryOperand(instruction, 2);
-    const selected = Array.from({ length: bytes }, (_, n) => n).filter((n) => mask[n]! & 0x80);
-    const offsetOf = (n: number): bigint =>
-      BigInt.asUintN(instruction.addressSize, state.general(numberRDI) + BigInt(n));
-    for (const n of selected) {
-      const fault = probeMemory(core, segment, offsetOf(n), 1);
-      if (fault) return fault;
-    }
-    for (const n of selected) writeMemory(core, segment, offsetOf(n), BigInt(value[n]!), 1);
-    if (field === "x87") {
-      // As every MMX instruction: TOP = 0, all registers valid.
-      state.FSW &= ~0x3800;
-      state.FTW = 0;
-    }
-    return undefined;
-  };
-
 const { LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW, LMSW, SMSW, CLTS } = system;
 const { MOV_FROM_CR, MOV_TO_CR, MOV_FROM_DR, MOV_TO_DR, INVLPG, INVPCID, INVD, WBINVD } = system;
 const { HLT, MONITOR, MWAIT, XGETBV, XSETBV, RDTSC, RDTSCP, RDPMC, RDMSR, WRMSR, CPUID, RDRAND, RDSEED } =
@@ -180,7 +146,6 @@ const advancing: Readonly<Record<string, Procedure>> = {
   MOV_FROM_CR, MOV_TO_CR, MOV_FROM_DR, MOV_TO_DR, INVLPG, INVPCID, INVD, WBINVD,
   HLT, MONITOR, MWAIT, XGETBV, XSETBV, RDTSC, RDTSCP, RDPMC, RDMSR, WRMSR, CPUID, RDRAND, RDSEED,
   FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR, XRSTORS,
-  MASKMOVDQU: maskedMove("XMM", 16), MASKMOVQ: maskedMove("x87", 8),
 };
 
 /** Set RIP themselves. */
@@ -210,6 +175,8 @@ const guarded =
   };
 
 export const procedures: ReadonlyMap<string, Procedure> = new Map([
-  ...Object.entries(advancing).map(([name, run]) => [name, guarded(run, true)] as const),
+  ...[...Object.entries(advancing), ...x87Procedures].map(
+    ([name, run]) => [name, guarded(run, true)] as const,
+  ),
   ...Object.entries(transferring).map(([name, run]) => [name, guarded(run, false)] as const),
 ]);
