@@ -41,6 +41,8 @@ const deliver = (state: CpuState, i: number, result: ieee.Result): boolean => {
   return true;
 };
 
+const isNaN80 = (bits: bigint): boolean => ieee.isNaNOperand(ieee.decode(extended80, bits));
+
 // ------------------------------------------------------------------------------------- two operands, one of them memory
 
 interface Source {
@@ -114,17 +116,21 @@ const scale: X87Procedure = numeric(({ state }) => {
   return undefined;
 });
 
-/** FPREM, FPREM1: C0, C3, C1 are the quotient's low bits, C2 says that more steps are needed. */
+/**
+ * FPREM, FPREM1: C0, C3, C1 are the quotient's low bits, C2 says that more steps are needed. Without a result C0 and C3
+ * stay.
+ */
 const remainder = (rounding: "zero" | "nearest"): X87Procedure =>
   numeric(({ state }) => {
-    setConditions(state, FSW.conditions, 0);
+    setConditions(state, FSW.C2, 0);
     if (isEmpty(state, 0) || isEmpty(state, 1)) {
       if (stackUnderflow(state)) writeST(state, 0, indefinite);
       return undefined;
     }
-    const environment = environmentOf(state);
-    const result = ieee.remainder(extended80, environment, rounding, readST(state, 0), readST(state, 1));
-    deliver(state, 0, result);
+    const [a, b] = [readST(state, 0), readST(state, 1)];
+    const result = ieee.remainder(extended80, environmentOf(state), rounding, a, b);
+    if (!deliver(state, 0, result) || result.exceptions & FSW.IE || isNaN80(a) || isNaN80(b))
+      return undefined;
     const { quotient, partial } = result;
     const conditions =
       (partial ? FSW.C2 : 0) |
@@ -176,10 +182,10 @@ interface Pair {
   readonly outOfRange: boolean;
 }
 
-/** FPTAN, FSINCOS, FXTRACT. */
-const pushing = (compute: (environment: Environment, a: bigint) => Pair): X87Procedure =>
+/** FXTRACT; and FPTAN, FSINCOS, which change C2. */
+const pushing = (compute: (environment: Environment, a: bigint) => Pair, changed = 0): X87Procedure =>
   numeric(({ state }) => {
-    setConditions(state, FSW.C2, 0);
+    setConditions(state, changed, 0);
     const under = isEmpty(state, 0);
     if (under || !isEmpty(state, 7)) {
       if (!(under ? stackUnderflow(state) : stackOverflow(state))) return undefined;
@@ -203,8 +209,7 @@ const ONE = 0x3fff_8000_0000_0000_0000n;
 
 const tangent = (environment: Environment, a: bigint): Pair => {
   const { bits, exceptions, roundedUp, outOfRange } = ieee.tan(environment, a);
-  const unordered = ieee.isNaNOperand(ieee.decode(extended80, bits));
-  return { below: bits, above: unordered ? bits : ONE, exceptions, roundedUp, outOfRange };
+  return { below: bits, above: isNaN80(bits) ? bits : ONE, exceptions, roundedUp, outOfRange };
 };
 
 const sineAndCosine = (environment: Environment, a: bigint): Pair => {
@@ -261,7 +266,7 @@ export const arithmetic: readonly (readonly [mnemonic: string, X87Procedure])[] 
   ["FPATAN", binaryPop(ieee.atan2)],
   ["FSIN", trigonometric(ieee.sin)],
   ["FCOS", trigonometric(ieee.cos)],
-  ["FPTAN", pushing(tangent)],
-  ["FSINCOS", pushing(sineAndCosine)],
+  ["FPTAN", pushing(tangent, FSW.C2)],
+  ["FSINCOS", pushing(sineAndCosine, FSW.C2)],
   ["FXTRACT", pushing(extraction)],
 ];

@@ -95,7 +95,7 @@ interface Comparison {
   readonly find?: FindComparand;
 }
 
-/** ST(0) with the comparand; then C3, C2, C0. */
+/** ST(0) with the comparand; then C3, C2, C0, even where an unmasked exception keeps the stack as it was. */
 const comparing = ({ pops = 0, quiet = false, find = operandComparand }: Comparison): X87Procedure =>
   numeric((core, instruction) => {
     const { state } = core;
@@ -121,23 +121,21 @@ const comparing = ({ pops = 0, quiet = false, find = operandComparand }: Compari
     return undefined;
   });
 
-/** ST(0) with ST(i); then ZF, PF, CF. */
+/** ST(0) with ST(i); then ZF, PF, CF, even where an unmasked exception keeps the stack as it was. C1 changes only where a register is empty. */
 const comparingToFlags = ({ pops = 0, quiet = false }: Comparison): X87Procedure =>
   numeric(({ state }, instruction) => {
     const i = stackIndex(instruction, 1);
     let relation: Relation = "unordered";
-    let delivered: boolean;
-    if (isEmpty(state, 0) || isEmpty(state, i)) delivered = stackUnderflow(state);
+    let masked: boolean;
+    if (isEmpty(state, 0) || isEmpty(state, i)) masked = stackUnderflow(state);
     else {
       const environment = environmentOf(state);
       const compared = ieee.compare(environment, quiet, extended80, readST(state, 0), readST(state, i));
       relation = compared.relation;
-      delivered = raise(state, compared.exceptions, false);
+      masked = raise(state, compared.exceptions, (state.FSW & FSW.C1) !== 0);
     }
-    if (delivered) {
-      state.RFLAGS = (state.RFLAGS & ~statusMask) | statusFlags[relation];
-      popTimes(state, pops);
-    }
+    state.RFLAGS = (state.RFLAGS & ~statusMask) | statusFlags[relation];
+    if (masked) popTimes(state, pops);
     return undefined;
   });
 

@@ -66,7 +66,7 @@ const loadReal = (core: Core, instruction: Instruction): ProcedureOutcome => {
 
 /** FLD ST(i). */
 const loadRegister = (state: CpuState, i: number): void => {
-  if (!isEmpty(state, 7) || !isEmpty(state, i)) pushValue(state, readST(state, i));
+  if (!isEmpty(state, i)) pushValue(state, readST(state, i));
   else if (stackUnderflow(state)) push(state, indefinite);
 };
 
@@ -184,6 +184,16 @@ const store = (pops: boolean): X87Procedure => {
   });
 };
 
+/** D9 D8+i: where ST(0) is empty it stores nothing and reports nothing, but pops. */
+const storeWithoutException: X87Procedure = numeric(({ state }, instruction) => {
+  if (!isEmpty(state, 0)) storeToRegister(state, stackIndex(instruction, 0), true);
+  else {
+    setConditions(state, FSW.C1, 0);
+    pop(state);
+  }
+  return undefined;
+});
+
 // -------------------------------------------------------------------------------------------------- within the stack
 
 /** FXCH: an empty register counts as `indefinite`. */
@@ -199,7 +209,7 @@ const exchange: X87Procedure = numeric(({ state }, instruction) => {
   return undefined;
 });
 
-/** FCMOVcc: the registers must be in use whether the condition holds or not. */
+/** FCMOVcc: the registers must be in use whether the condition holds or not. C1 changes only where they are not. */
 const moveWhen = (holds: (flags: bigint) => boolean): X87Procedure =>
   numeric(({ state }, instruction) => {
     const i = stackIndex(instruction, 1);
@@ -207,7 +217,6 @@ const moveWhen = (holds: (flags: bigint) => boolean): X87Procedure =>
       if (stackUnderflow(state)) writeST(state, 0, indefinite);
       return undefined;
     }
-    setConditions(state, FSW.C1, 0);
     if (holds(state.RFLAGS)) writeST(state, 0, readST(state, i));
     return undefined;
   });
@@ -232,6 +241,12 @@ const rotating = (by: 1 | -1): X87Procedure =>
     rotate(state, by);
     setConditions(state, FSW.C1, 0);
   });
+const freeing = (pops: boolean): X87Procedure =>
+  simple((state, instruction) => {
+    freeST(state, stackIndex(instruction, 0));
+    setConditions(state, FSW.C1, 0);
+    if (pops) pop(state);
+  });
 
 // biome-ignore format: one row per fact
 export const transfers: readonly (readonly [mnemonic: string, X87Procedure])[] = [
@@ -240,7 +255,7 @@ export const transfers: readonly (readonly [mnemonic: string, X87Procedure])[] =
   ["FBLD", loadExactly((bits) => ieee.fromBcd(extended80, bits))],
   ["FST", store(false)],
   ["FSTP", store(true)],
-  ["FSTP1", store(true)],
+  ["FSTP1", storeWithoutException],
   ["FSTP8", store(true)],
   ["FSTP9", store(true)],
   ["FIST", numeric(storeToMemory(asInteger(same), false))],
@@ -266,11 +281,8 @@ export const transfers: readonly (readonly [mnemonic: string, X87Procedure])[] =
   ["FCMOVNBE", moveWhen(noneSet(CF | ZF))],
   ["FCMOVNU", moveWhen(noneSet(PF))],
   ["FNOP", simple(() => {})],
-  ["FFREE", simple((state, instruction) => freeST(state, stackIndex(instruction, 0)))],
-  ["FFREEP", simple((state, instruction) => {
-    freeST(state, stackIndex(instruction, 0));
-    pop(state);
-  })],
+  ["FFREE", freeing(false)],
+  ["FFREEP", freeing(true)],
   ["FINCSTP", rotating(1)],
   ["FDECSTP", rotating(-1)],
 ];
