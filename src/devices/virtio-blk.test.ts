@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { SteppedClock } from "../bus/stepped-clock.ts";
 import { type BlockStorage, type StorageFailure, VirtioBlk } from "./virtio-blk.ts";
-import { VIRTIO_F } from "./virtio-device.ts";
 import { TestDriver } from "./virtio-driver.fixture.ts";
+import { VIRTIO_F } from "./virtio-features.ts";
 
 const FLUSH = 1n << 9n;
 const HEADER = 0x8_0000;

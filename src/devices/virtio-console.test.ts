@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { VirtioConsole } from "./virtio-console.ts";
-import { VIRTIO_F } from "./virtio-device.ts";
 import { TestDriver } from "./virtio-driver.fixture.ts";
+import { VIRTIO_F } from "./virtio-features.ts";
 
 const BUFFER = 0x8_0000;
 let output: string;

@@ -2,12 +2,6 @@ import type { Virtqueue } from "./virtqueue.ts";
 
 // Virtual I/O Device (VIRTIO) Version 1.2; names and headings are its own.
 
-/** "Reserved Feature Bits" that this machine knows. */
-// biome-ignore format: one row per fact
-export const VIRTIO_F = {
-  INDIRECT_DESC: 1n << 28n, EVENT_IDX: 1n << 29n, VERSION_1: 1n << 32n, RING_RESET: 1n << 40n,
-} as const;
-
 /** "Device Types". */
 // biome-ignore format: one row per fact
 export const DEVICE_TYPE = { BLOCK: 2, CONSOLE: 3, ENTROPY: 4 } as const;

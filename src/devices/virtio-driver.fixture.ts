@@ -2,7 +2,8 @@ import type { DirectMemory } from "../bus/dma.ts";
 import { MmioBus } from "../bus/mmio.ts";
 import { PortBus } from "../bus/port-io.ts";
 import { PciBus } from "./pci.ts";
-import { VIRTIO_F, type VirtioDevice } from "./virtio-device.ts";
+import type { VirtioDevice } from "./virtio-device.ts";
+import { VIRTIO_F } from "./virtio-features.ts";
 import { VirtioPci } from "./virtio-pci.ts";
 
 /** 1 MiB of RAM at address 0; beyond it reads give ones and writes vanish, as the bus says. */

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { VIRTIO_F, type VirtioDevice, type VirtioTransport } from "./virtio-device.ts";
+import type { VirtioDevice, VirtioTransport } from "./virtio-device.ts";
 import { INDIRECT, NEXT, TestDriver, WRITE } from "./virtio-driver.fixture.ts";
+import { VIRTIO_F } from "./virtio-features.ts";
 
 const { VERSION_1, EVENT_IDX, INDIRECT_DESC, RING_RESET } = VIRTIO_F;
 

@@ -3,7 +3,8 @@ import type { DirectMemory } from "../bus/dma.ts";
 import type { MessageInterrupt } from "../bus/interrupt-line.ts";
 import { PCI, PciFunction, type PciFunctionState } from "./pci-function.ts";
 import { Msix, type MsixState } from "./pci-msix.ts";
-import { VIRTIO_F, type VirtioDevice, type VirtioTransport } from "./virtio-device.ts";
+import type { VirtioDevice, VirtioTransport } from "./virtio-device.ts";
+import { VIRTIO_F } from "./virtio-features.ts";
 import { AREA_OF, COMMON, type CommonField, DEVICE_STATUS, ISR, STRUCTURE } from "./virtio-pci-registers.ts";
 import { Virtqueue, type VirtqueueState } from "./virtqueue.ts";
 

@@ -1,5 +1,5 @@
 import type { DirectMemory } from "../bus/dma.ts";
-import { VIRTIO_F } from "./virtio-device.ts";
+import { VIRTIO_F } from "./virtio-features.ts";
 
 // VIRTIO 1.2, "Split Virtqueues". Everything in a ring is the guest's word: nothing is followed, and no length believed,
 // before it was checked; a driver that breaks a rule gets DEVICE_NEEDS_RESET.
