@@ -1,0 +1,481 @@
+import { Blake2b } from "../machine/blake2b.ts";
+import type { BootProtocol } from "../machine/boot/load-plan.ts";
+import { mebibytes } from "../machine/boot/memory-map.ts";
+import { type BootableMachine, planMachine, powerOnMachine } from "../machine/boot-machine.ts";
+import type { Pc, PcOutputs, PcStop } from "../machine/pc.ts";
+import { SerialWire } from "../machine/serial-wire.ts";
+import { type Configuration, configurationOf, type MachineOptions } from "./configuration.ts";
+import {
+  bootFile,
+  bootModule,
+  type ImageSource,
+  isRefusal,
+  type ModuleSource,
+  type Refusal,
+} from "./files.ts";
+import { nowMs, Sleep, yieldToHost } from "./host-time.ts";
+import type { Input, InputLog, LoggedInput } from "./input-log.ts";
+import { Memory } from "./memory.ts";
+import { OutputStream } from "./output-stream.ts";
+import { Registers } from "./registers.ts";
+import { type RunOptions, type RunResult, type Statistics, type StopReason, stopReasons } from "./run.ts";
+import { TextMatch } from "./text-match.ts";
+
+export interface BootOptions {
+  /** The kernel: its bytes or, in Node, a file's name. Left out when `firmware` is booted. */
+  readonly image?: ImageSource;
+  /** An initial RAM disk, or several boot modules in order. Linux takes several as one, concatenated. */
+  readonly initrd?: ModuleSource | readonly ModuleSource[];
+  readonly commandLine?: string;
+  /** Default: what the image's content allows, the first of linux-64, linux-32, multiboot, multiboot2 and pvh. */
+  readonly protocol?: Exclude<BootProtocol, "firmware">;
+  /** Flat binaries: where to load and enter it; default 0x7C00. */
+  readonly address?: number;
+  /** Flat binaries: the mode to enter it in; default "real". */
+  readonly mode?: "real" | "protected32" | "long64";
+  /** Multiboot: whether the command line begins with the image's name, as QEMU gives it; default true. */
+  readonly withFileName?: boolean;
+  /** A firmware ROM in place of an image: placed below 4 GiB and started at the reset vector. */
+  readonly firmware?: ImageSource;
+}
+
+/** What `boot` came to: the protocol that was used, or why the image cannot be booted, in one sentence. */
+export type BootOutcome = { readonly protocol: BootProtocol; readonly message?: undefined } | Refusal;
+
+/** A line to the guest and back. */
+export interface Line extends Pick<OutputStream, "on" | "off"> {
+  /** Send text (as UTF-8) or bytes. Nothing is lost: what the guest has no room for yet waits. */
+  write(input: string | Uint8Array): void;
+}
+
+/** The host runs the guest this long before it looks at input, timers and limits. */
+const SLICE_MS = 10;
+const FIRST_SLICE = 50_000;
+const LEAST_SLICE = 1_000;
+const LARGEST_SLICE = 100_000_000;
+/** A guest with interrupts off that does nothing for so long in real time is halted for good: no NMI will come. */
+const DEAD_NS = 10_000_000_000;
+/** So often the machine may go through many jumps of virtual time without an instruction before it counts as halted for good. */
+const FRUITLESS_RUNS = 10;
+const HASH_BYTES = 32;
+const IF = 1 << 9;
+const activityHlt = 1;
+
+/** A PC. Create it, boot an image on it, run it. All methods but `run` want it not running; `serial.write` and `pause` may come any time. */
+export class Machine {
+  readonly #configuration: Configuration;
+  readonly #serialOutput = [new OutputStream(), new OutputStream()] as const;
+  readonly #debugOutput = new OutputStream();
+  readonly #consoleOutput = new OutputStream();
+  readonly #outputs: PcOutputs;
+  /** Inputs since the last look, in order. */
+  #incoming: Input[] = [];
+  #log: LoggedInput[] = [];
+  #replayed = 0;
+  readonly #sleep = new Sleep();
+  #bootable: BootableMachine | undefined;
+  #pc: Pc | undefined;
+  #wires: readonly [SerialWire, SerialWire] | undefined;
+  #ended: { readonly reason: StopReason; readonly exitStatus: number } | undefined;
+  #running = false;
+  #pauseRequested = false;
+  #expectInput: boolean;
+  #sliceInstructions = FIRST_SLICE;
+  /** Of the machine before its last reset. */
+  #instructionsBefore = 0;
+  #virtualNsBefore = 0;
+  #resets = 0;
+  #busyMs = 0;
+
+  /** Serial port 1 (COM1). */
+  readonly serial: Line = this.#line(this.#serialOutput[0], (bytes) => ({ kind: "serial", port: 1, bytes }));
+  /** Serial port 2 (COM2). */
+  readonly serial2: Line = this.#line(this.#serialOutput[1], (bytes) => ({ kind: "serial", port: 2, bytes }));
+  /** The virtio console. */
+  readonly console: Line = this.#line(this.#consoleOutput, (bytes) => ({ kind: "console", bytes }));
+  /** The debug console: bytes written to port 0xE9, and to the one that `debugconPort` names. */
+  readonly debugcon: Pick<OutputStream, "on" | "off"> = this.#debugOutput;
+  /** Guest-physical memory. */
+  readonly memory = new Memory(() => this.#booted().guest);
+  /** Registers of each logical processor; the first is the bootstrap processor. */
+  readonly processors: readonly Registers[];
+
+  private constructor(configuration: Configuration, unimplemented: ((what: string) => void) | undefined) {
+    this.#configuration = configuration;
+    this.#expectInput = configuration.realTime;
+    this.processors = Array.from(
+      { length: configuration.board.processors },
+      (_, index) => new Registers(() => this.#booted().processors[index]!),
+    );
+    this.#outputs = {
+      serial: (port, byte) => this.#serialOutput[port - 1]!.put(byte),
+      debugcon: (byte) => this.#debugOutput.put(byte),
+      virtioConsole: (bytes) => {
+        for (const byte of bytes) this.#consoleOutput.put(byte);
+      },
+      ...(unimplemented === undefined ? {} : { unimplemented }),
+    };
+  }
+
+  /** A machine without an image. Rejects with a `ConfigurationError` when an option has a value it cannot have. */
+  static async create(options: MachineOptions = {}): Promise<Machine> {
+    return new Machine(configurationOf(options), options.unimplemented);
+  }
+
+  /** Registers of the bootstrap processor. */
+  get registers(): Registers {
+    return this.processors[0]!;
+  }
+
+  /** Put an image into the machine and power it on; whatever ran before is gone. Nothing executes until `run`. */
+  async boot(options: BootOptions): Promise<BootOutcome> {
+    if (this.#running) throw new Error("the machine is running: pause it before it boots something else");
+    const { board, tier } = this.#configuration;
+    const limit = board.memoryBytes;
+    const { initrd = [], commandLine = "", image, firmware } = options;
+    if ((image === undefined) === (firmware === undefined))
+      throw new Error("boot takes either an image or a firmware ROM");
+    const source = firmware ?? image!;
+    const what =
+      firmware === undefined
+        ? { name: "kernel", expected: "a kernel image" }
+        : { name: "firmware", expected: "a firmware ROM" };
+    const file = await bootFile(source, what, limit);
+    if (isRefusal(file)) return file;
+    const modules = [];
+    for (const module of isList(initrd) ? initrd : [initrd]) {
+      const loaded = await bootModule(module, limit);
+      if (isRefusal(loaded)) return loaded;
+      modules.push(loaded);
+    }
+    const choice = { ...options, ...(firmware === undefined ? {} : { protocol: "firmware" as const }) };
+    const bootable = planMachine(board, { image: file, commandLine, modules }, choice);
+    if (isRefusal(bootable)) return bootable;
+    this.#pc = undefined;
+    try {
+      this.#pc = powerOnMachine(bootable, this.#outputs);
+    } catch (error) {
+      // The one thing that can fail here, by the host's doing.
+      if (error instanceof RangeError && /memory/i.test(error.message))
+        return { message: `the host has no room for ${mebibytes(limit)} of guest memory` };
+      throw error;
+    }
+    this.#pc.tier = tier;
+    this.#bootable = bootable;
+    this.#wires = wiresOf(this.#pc);
+    this.#ended = undefined;
+    this.#log = [];
+    this.#replayed = this.#instructionsBefore = this.#virtualNsBefore = this.#resets = this.#busyMs = 0;
+    return { protocol: bootable.plan.protocol };
+  }
+
+  /** Run until something ends it. After a power-off or a triple fault the machine stays off until the next `boot`. */
+  async run(options: RunOptions = {}): Promise<RunResult> {
+    this.#booted();
+    if (this.#running) throw new Error("the machine is running already");
+    const before = this.#instructions;
+    const started = nowMs();
+    this.#running = true;
+    this.#pauseRequested = false;
+    let isFound = false;
+    const streams = [this.#serialOutput[0], this.#debugOutput];
+    for (const stream of options.until ? streams : []) {
+      const match = new TextMatch(options.until!);
+      stream.watch = (byte) => {
+        if (!match.next(byte)) return;
+        isFound = true;
+        this.#pc!.interrupt();
+      };
+    }
+    try {
+      const end = this.#ended ?? (await this.#slices(options, started, before, () => isFound));
+      await this.#flush();
+      return { ...end, instructions: this.#instructions - before, seconds: (nowMs() - started) / 1000 };
+    } finally {
+      this.#running = false;
+      for (const stream of streams) stream.watch = undefined;
+    }
+  }
+
+  /** End `run` soon, with "paused". */
+  pause(): void {
+    this.#pauseRequested = true;
+    this.#sleep.wake();
+  }
+
+  /**
+   * Whether somebody may still write to the machine: then a guest that only input can wake is waited for, else it counts as halted
+   * for good. Default: as `realTime`.
+   */
+  get expectInput(): boolean {
+    return this.#expectInput;
+  }
+
+  set expectInput(expected: boolean) {
+    this.#expectInput = expected;
+    this.#sleep.wake();
+  }
+
+  /** Tell the virtio console its size in characters. */
+  resizeConsole(columns: number, rows: number): void {
+    this.#booted().console.resize(columns, rows);
+  }
+
+  /** Inputs so far, for `replay`. */
+  get inputLog(): InputLog {
+    return { realTime: this.#configuration.realTime, inputs: [...this.#log] };
+  }
+
+  /**
+   * A hash of all RAM and of the architectural state of every processor: BLAKE2b with 32 bytes, in hexadecimal. Equal for equal
+   * runs, on every tier and host.
+   */
+  hash(): string {
+    const pc = this.#booted();
+    const hash = new Blake2b(HASH_BYTES).update(pc.guest.ram());
+    for (const processor of pc.processors) {
+      processor.select();
+      hash.update(processor.state.architectural());
+    }
+    return hash.digest();
+  }
+
+  stats(): Statistics {
+    const seconds = this.#busyMs / 1000;
+    const instructions = this.#instructions;
+    return {
+      instructions,
+      seconds,
+      mips: seconds === 0 ? 0 : instructions / seconds / 1e6,
+      virtualSeconds: (this.#virtualNsBefore + (this.#pc?.clock.nowNs ?? 0)) / 1e9,
+      resets: this.#resets,
+    };
+  }
+
+  #line(output: OutputStream, input: (bytes: Uint8Array) => Input): Line {
+    return {
+      on(event, listener) {
+        return output.on(event, listener);
+      },
+      off(event, listener) {
+        return output.off(event, listener);
+      },
+      write: (text) => {
+        const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text.slice();
+        this.#incoming.push(input(bytes));
+        this.#sleep.wake();
+      },
+    };
+  }
+
+  #booted(): Pc {
+    if (this.#pc === undefined) throw new Error("nothing is booted: call boot first");
+    return this.#pc;
+  }
+
+  get #instructions(): number {
+    return this.#instructionsBefore + (this.#pc?.retired ?? 0);
+  }
+
+  /** Slice after slice, with a look at the outside world between them. */
+  async #slices(
+    options: RunOptions,
+    started: number,
+    before: number,
+    isFound: () => boolean,
+  ): Promise<{ reason: StopReason; exitStatus: number }> {
+    const lastInstruction = before + (options.maxInstructions ?? Number.POSITIVE_INFINITY);
+    const deadline = started + 1000 * (options.timeout ?? Number.POSITIVE_INFINITY);
+    let fruitless = 0;
+    let idleSinceNs: number | undefined;
+    let lastYield = nowMs();
+    for (;;) {
+      const { realTime } = this.#configuration;
+      this.#giveInput(false);
+      const budget = Math.min(
+        this.#sliceInstructions,
+        lastInstruction - this.#instructions,
+        this.#untilReplayed(),
+      );
+      const sliceStarted = nowMs();
+      const at = this.#instructions;
+      const stop = this.#pc!.run(budget, !realTime);
+      const sliceEnded = nowMs();
+      this.#busyMs += sliceEnded - sliceStarted;
+      const ran = this.#instructions - at;
+      this.#measure(ran, sliceEnded - sliceStarted);
+      if (ran > 0) {
+        fruitless = 0;
+        idleSinceNs = undefined;
+      }
+      const end = this.#endOf(stop, isFound());
+      if (end !== undefined) return end;
+      if (this.#instructions >= lastInstruction) return ended("instruction-limit");
+      if (sliceEnded - lastYield >= SLICE_MS || stop.kind === "idle") {
+        await this.#flush();
+        await yieldToHost();
+        lastYield = nowMs();
+      }
+      if (this.#pauseRequested) return ended("paused");
+      if (nowMs() >= deadline) return ended("time-out");
+      if (stop.kind !== "idle" || this.#giveInput(true)) continue;
+      const { nowNs } = this.#pc!.clock;
+      idleSinceNs ??= nowNs;
+      const canWake = this.#takesInterrupts();
+      const mayWake = canWake && (this.#expectInput || this.#hasReplayLeft);
+      const isHopeless =
+        stop.untilNs === undefined
+          ? !mayWake
+          : realTime
+            ? !canWake && nowNs - idleSinceNs > DEAD_NS
+            : ++fruitless > FRUITLESS_RUNS && !mayWake;
+      if (isHopeless) return ended("halted");
+      if (stop.untilNs === undefined || realTime) await this.#idle(stop.untilNs, deadline);
+    }
+  }
+
+  /** What a stop of the machine means for the run; undefined: it goes on. */
+  #endOf(stop: PcStop, isFound: boolean): { reason: StopReason; exitStatus: number } | undefined {
+    switch (stop.kind) {
+      case "power-off":
+        return (this.#ended = ended("power-off"));
+      case "triple-fault":
+        return (this.#ended = ended("triple-fault"));
+      case "debug-exit":
+        return { reason: "debug-exit", exitStatus: stop.status };
+      case "reset":
+        this.#restart();
+        return this.#configuration.onReset === "stop" ? ended("reset") : undefined;
+      default:
+        return isFound ? ended("until") : undefined;
+    }
+  }
+
+  /** The same image from the start, on new chips, in the same memory. */
+  #restart(): void {
+    const pc = this.#pc!;
+    this.#resets++;
+    this.#instructionsBefore += pc.retired;
+    this.#virtualNsBefore += pc.clock.nowNs;
+    const { configuration, ...rest } = this.#bootable!;
+    const { startUnixSeconds } = this.#configuration.board;
+    const elapsed = Math.floor(this.#virtualNsBefore / 1e9);
+    const clockOn = startUnixSeconds === undefined ? {} : { startUnixSeconds: startUnixSeconds + elapsed };
+    const next = powerOnMachine(
+      { configuration: { ...configuration, ...clockOn }, ...rest },
+      this.#outputs,
+      pc,
+    );
+    this.#pc = next;
+    this.#wires!.forEach((wire, index) => {
+      wire.connect(next.clock, next.serial[index]!);
+    });
+  }
+
+  /** Adapt the slice to the host's speed. */
+  #measure(ran: number, ms: number): void {
+    if (ms < 1 && ran >= this.#sliceInstructions) this.#sliceInstructions *= 4;
+    else if (ms >= 1) this.#sliceInstructions = Math.ceil((ran / ms) * SLICE_MS);
+    this.#sliceInstructions = Math.min(Math.max(this.#sliceInstructions, LEAST_SLICE), LARGEST_SLICE);
+  }
+
+  /** Give what came from outside, or what the replayed log has for this moment. True when there was something. */
+  #giveInput(idle: boolean): boolean {
+    const { replay } = this.#configuration;
+    if (replay !== undefined) return this.#giveReplayed(replay, idle);
+    const inputs = this.#incoming;
+    this.#incoming = [];
+    let isGiven = false;
+    for (const input of inputs) if (this.#give(input, idle)) isGiven = true;
+    return isGiven;
+  }
+
+  #giveReplayed({ inputs }: InputLog, idle: boolean): boolean {
+    if (this.#incoming.length > 0) throw new Error("a machine that replays a log takes no other input");
+    let isGiven = false;
+    for (;;) {
+      const next = inputs[this.#replayed];
+      if (next === undefined || next.instruction > this.#instructions || (next.idle && !idle)) return isGiven;
+      // With time that jumps, several moments may lie at one instruction.
+      if (next.virtualNs > this.#pc!.clock.nowNs) return isGiven;
+      this.#replayed++;
+      this.#give(next.input, next.idle);
+      isGiven = true;
+      // Time that has passed may have woken a processor.
+      if (next.input.kind === "time") return true;
+    }
+  }
+
+  get #hasReplayLeft(): boolean {
+    return this.#replayed < (this.#configuration.replay?.inputs.length ?? 0);
+  }
+
+  /** Instructions until the replayed log has something. */
+  #untilReplayed(): number {
+    const next = this.#configuration.replay?.inputs[this.#replayed];
+    return next === undefined ? Number.POSITIVE_INFINITY : Math.max(1, next.instruction - this.#instructions);
+  }
+
+  /** False when the machine could not take any of it. */
+  #give(input: Input, idle: boolean): boolean {
+    const pc = this.#pc!;
+    const moment = { instruction: this.#instructions, virtualNs: pc.clock.nowNs, idle };
+    let given = input;
+    if (input.kind === "serial") this.#wires![input.port - 1]!.send(input.bytes);
+    else if (input.kind === "time") pc.skipTo(input.ns);
+    else {
+      const { bytes } = input;
+      const taken = pc.console.receive(bytes);
+      if (taken < bytes.length) this.#incoming.push({ kind: "console", bytes: bytes.subarray(taken) });
+      if (taken === 0) return false;
+      given = { kind: "console", bytes: bytes.subarray(0, taken) };
+    }
+    this.#log.push({ ...moment, input: given });
+    return true;
+  }
+
+  /** Would a device interrupt wake a processor? */
+  #takesInterrupts(): boolean {
+    return this.#pc!.processors.some((processor) => {
+      processor.select();
+      const { state } = processor;
+      return state.activity === activityHlt && (state.low32("RFLAGS") & IF) !== 0;
+    });
+  }
+
+  /** Sleep until the next event of the halted machine, or input; then let as much virtual time pass as real time did. */
+  async #idle(untilNs: number | undefined, deadline: number): Promise<void> {
+    const { replay, realTime } = this.#configuration;
+    const { clock } = this.#pc!;
+    if (replay !== undefined) {
+      // The log is at its end: jump, as nothing else will come.
+      if (untilNs !== undefined) this.#pc!.skipTo(untilNs);
+      return;
+    }
+    const fromNs = clock.nowNs;
+    const from = nowMs();
+    const wanted = untilNs === undefined ? Number.POSITIVE_INFINITY : (untilNs - fromNs) / 1e6;
+    await this.#sleep.for(Math.min(wanted, deadline - from));
+    if (!realTime) return;
+    const ns = fromNs + Math.floor((nowMs() - from) * 1e6);
+    this.#give({ kind: "time", ns }, true);
+  }
+
+  async #flush(): Promise<void> {
+    const streams = [...this.#serialOutput, this.#debugOutput, this.#consoleOutput];
+    await Promise.all(streams.map((stream) => stream.flush()));
+  }
+}
+
+const isList = (initrd: ModuleSource | readonly ModuleSource[]): initrd is readonly ModuleSource[] =>
+  Array.isArray(initrd);
+
+const wiresOf = (pc: Pc): readonly [SerialWire, SerialWire] => [
+  new SerialWire(pc.clock, pc.serial[0]),
+  new SerialWire(pc.clock, pc.serial[1]),
+];
+
+const ended = (reason: Exclude<StopReason, "debug-exit">): { reason: StopReason; exitStatus: number } => ({
+  reason,
+  exitStatus: stopReasons[reason].exitStatus,
+});
