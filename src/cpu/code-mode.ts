@@ -1,6 +1,7 @@
 import { CR0, CR4 } from "../arch/control-registers.ts";
 import { access, segmentType } from "../arch/descriptors.ts";
 import { RFLAGS } from "../arch/flags.ts";
+import { FSW } from "../arch/x87.ts";
 import type { SegmentPlan, SegmentPlans } from "../codegen/handler.ts";
 import type { DecodeMode } from "../isa/instruction.ts";
 import type { CpuState } from "../state/cpu-state.ts";
@@ -11,7 +12,7 @@ import { codeSize, cpl, isProtected, isRealLike, stackSize } from "./mode.ts";
 export interface CodeMode extends DecodeMode {
   readonly number: number;
   readonly plans: SegmentPlans;
-  /** Some of x87, MMX, SSE would fault: their instructions are left to the processor, which knows which. */
+  /** Some of x87, MMX, SSE would fault, or an x87 exception is pending: their instructions are left to the processor, which knows which. */
   readonly unitsBlocked: boolean;
   /** Instruction bytes are within the code segment's limit wherever they are. */
   readonly flatCode: boolean;
@@ -24,6 +25,7 @@ const baseOffsets = names.map((name) => offsetOf(`${name}.base`));
 const cr0Offset = offsetOf("CR0");
 const cr4Offset = offsetOf("CR4");
 const flagsOffset = offsetOf("RFLAGS");
+const fswOffset = offsetOf("FSW");
 const unitBits = Number(CR0.EM | CR0.TS);
 const OSFXSR = Number(CR4.OSFXSR);
 const AM = Number(CR0.AM);
@@ -54,7 +56,10 @@ export class CodeModes {
     const view = state.view;
     const code = codeSize(state);
     const cr0 = view.getUint32(cr0Offset, true);
-    const blocked = (cr0 & unitBits) !== 0 || (view.getUint32(cr4Offset, true) & OSFXSR) === 0;
+    const blocked =
+      (cr0 & unitBits) !== 0 ||
+      (view.getUint32(cr4Offset, true) & OSFXSR) === 0 ||
+      (view.getUint32(fswOffset, true) & FSW.ES) !== 0;
     const aligned = (cr0 & AM) !== 0 && (view.getUint32(flagsOffset, true) & AC) !== 0 && cpl(state) === 3;
     if (code === 64) {
       const key = (blocked ? 1 : 0) | (aligned ? 2 : 0);

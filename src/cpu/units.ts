@@ -3,9 +3,7 @@ import { Exception } from "../arch/exceptions.ts";
 import { type Row, usesSSE } from "../isa/row.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { Fault } from "./core.ts";
-
-/** FSW.ES: an unmasked x87 exception is pending. */
-const FSW_ES = 0x80;
+import { pendingException } from "./x87-instruction.ts";
 
 /**
  * What CR0.EM, MP, TS and CR4.OSFXSR say about an instruction of the x87, MMX or SSE unit (SDM Vol. 3, Table "Action
@@ -23,7 +21,7 @@ export const unitFault = (state: CpuState, row: Row): Fault | undefined => {
     case "sse+mmx":
       if (cr0 & CR0.EM || (usesSSE(row) && !(cr4 & CR4.OSFXSR))) return new Fault(Exception.UD);
       if (cr0 & CR0.TS) return new Fault(Exception.NM);
-      return state.FSW & FSW_ES ? new Fault(Exception.MF) : undefined;
+      return pendingException(state);
     case "sse":
       if (cr0 & CR0.EM || !(cr4 & CR4.OSFXSR)) return new Fault(Exception.UD);
       return cr0 & CR0.TS ? new Fault(Exception.NM) : undefined;
