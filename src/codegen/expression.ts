@@ -1,5 +1,5 @@
-import { laneAttribute, shuffleBytes, type BinaryOp, type LaneOp, type LaneShift, type Value, type Width } from "../ir/value.ts";
-import { i32, i64, v128, type Code, type Plain, type Simd, type SimdLane, type ValueType } from "../wasm/code.ts";
+import { type BinaryOp, type LaneOp, type LaneShift, laneAttribute, shuffleBytes, type Value, type Width } from "../ir/value.ts";
+import { type Code, i32, i64, type Plain, type Simd, type SimdLane, simdOpcode, type ValueType, v128 } from "../wasm/code.ts";
 
 /** Where a value of this width lives on the Wasm stack. */
 export const stackType = (width: Width): ValueType => {
@@ -45,7 +45,6 @@ const laneSuffix: Partial<Record<LaneOp, string>> = {
   minSigned: "min_s", minUnsigned: "min_u", maxSigned: "max_s", maxUnsigned: "max_u", averageUnsigned: "avgr_u",
   equal: "eq", greaterSigned: "gt_s",
 };
-import { simdOpcode } from "../wasm/code.ts";
 
 /** The SIMD instruction of a lanewise node, where Wasm has one. */
 const simdOf = (op: LaneOp, lane: 8 | 16 | 32 | 64): Simd | undefined => {
@@ -124,9 +123,9 @@ export class ExpressionEmitter {
 
   /** Push a value of at most 32 bits whose upper bits may be anything. */
   emitLoose(value: Value): void {
-    if (value.width !== 8 && value.width !== 16) return this.emit(value);
-    if (value.isConst || this.#locals.has(value) || (this.#uses.get(value) ?? 0) > 1) return this.emit(value);
-    if (!this.#emitLooseNode(value)) this.#emitNode(value);
+    const narrow = value.width === 8 || value.width === 16;
+    if (!narrow || value.isConst || this.#locals.has(value) || (this.#uses.get(value) ?? 0) > 1) this.emit(value);
+    else if (!this.#emitLooseNode(value)) this.#emitNode(value);
   }
 
   /** Push the value zero-extended to 64 bits. */
@@ -611,7 +610,10 @@ export class ExpressionEmitter {
 
   #emitEqual(a: Value, b: Value): void {
     const code = this.#code;
-    if (b.isConst && b.bits === 0n && a.op === "sub" && !this.#locals.has(a)) return this.#emitEqual(a.args[0]!, a.args[1]!);
+    if (b.isConst && b.bits === 0n && a.op === "sub" && !this.#locals.has(a)) {
+      this.#emitEqual(a.args[0]!, a.args[1]!);
+      return;
+    }
     if (a.width === 128) {
       this.emit(a);
       this.emit(b);

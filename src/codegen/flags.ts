@@ -1,5 +1,5 @@
 import { flagBit } from "../arch/flags.ts";
-import { statusFlags, type Flags, type StatusFlag } from "../ir/effects.ts";
+import { type Flags, type StatusFlag, statusFlags } from "../ir/effects.ts";
 import { leaf, type Value } from "../ir/value.ts";
 import { offsetOf } from "../state/layout.ts";
 

@@ -7,6 +7,7 @@ const selector = segmentRegisters.map((name) => offsetOf(`${name}.selector`));
 
 /** State offset of the register an operand names. MMX register n is the low half of physical x87 register n. Control, debug and x87 stack registers belong to procedures. */
 export const registerOffset = ({ file, number, high }: RegisterOperand): number => {
+  // biome-ignore format: one row per fact
   switch (file) {
     case "general": return 8 * number + (high ? 1 : 0);
     case "xmm": return vector[number]!;

@@ -1,5 +1,4 @@
-import type { Value } from "./value.ts";
-import type { Width } from "./value.ts";
+import type { Value, Width } from "./value.ts";
 
 export type SegmentName = "ES" | "CS" | "SS" | "DS" | "FS" | "GS";
 

@@ -1,5 +1,6 @@
 import { intrinsicNamed } from "./intrinsics.ts";
 import {
+  type BinaryOp,
   foldBinary,
   foldLaneShift,
   foldLaneSigns,
@@ -8,11 +9,10 @@ import {
   foldShuffle,
   foldSwizzle,
   foldUnary,
-  laneAttribute,
-  shuffleBytes,
-  type BinaryOp,
   type LaneOp,
   type LaneShift,
+  laneAttribute,
+  shuffleBytes,
   type UnaryOp,
   type Value,
   type Width,

@@ -14,7 +14,11 @@ export interface Intrinsic {
 
 const table = new Map<string, Intrinsic>();
 
-export const defineIntrinsic = (name: string, result: Width, compute: (...args: bigint[]) => bigint): Intrinsic => {
+export const defineIntrinsic = (
+  name: string,
+  result: Width,
+  compute: (...args: bigint[]) => bigint,
+): Intrinsic => {
   if (table.has(name)) throw new Error(`intrinsic ${name} is defined twice`);
   const entry = { name, result, compute };
   table.set(name, entry);

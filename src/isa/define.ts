@@ -1,6 +1,6 @@
 import type { Flags } from "../ir/effects.ts";
-import { Frame, type Form } from "../ir/frame.ts";
-import { select, FALSE, Value } from "../ir/value.ts";
+import { type Form, Frame } from "../ir/frame.ts";
+import { FALSE, select, type Value } from "../ir/value.ts";
 
 /** What a pure instruction returns: the new value of operand 0 (`dest`), of operand 1 (`src`, for exchanges), and flags. */
 export interface Outcome {
@@ -54,7 +54,10 @@ export const define = (mnemonic: string, compute: (...operands: Value[]) => Outc
 });
 
 /** An instruction that also reads or changes what is not an operand: stack, other registers, memory, the flow of control. */
-export const defineWith = (mnemonic: string, build: (frame: Frame, ...operands: Value[]) => void): Semantics => ({
+export const defineWith = (
+  mnemonic: string,
+  build: (frame: Frame, ...operands: Value[]) => void,
+): Semantics => ({
   mnemonic,
   build,
 });

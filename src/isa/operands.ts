@@ -31,6 +31,7 @@ export type Addressing =
   | "fixedSegment"; // a segment register that the opcode names; `fixed` is its number
 
 /** Width of an operand. */
+// biome-ignore format: one row per fact
 export type Size =
   | "b" | "w" | "d" | "q" // 8, 16, 32, 64 bits
   | "v" // 16, 32 or 64 by operand size
@@ -75,6 +76,7 @@ export const E = { b: operand("E", "b"), w: operand("E", "w"), d: operand("E", "
 export const G = { b: operand("G", "b"), w: operand("G", "w"), d: operand("G", "d"), q: operand("G", "q"), v: operand("G", "v"), y: operand("G", "y"), z: operand("G", "z") } as const;
 // biome-ignore format: one row per fact
 export const M = { any: operand("M", "any"), b: operand("M", "b"), w: operand("M", "w"), d: operand("M", "d"), q: operand("M", "q"), v: operand("M", "v"), y: operand("M", "y"), dq: operand("M", "dq"), t: operand("M", "t"), s: operand("M", "s"), p: operand("M", "p"), a: operand("M", "a") } as const;
+// biome-ignore format: one row per fact
 export const R = { d: operand("R", "d"), q: operand("R", "q"), v: operand("R", "v"), y: operand("R", "y") } as const;
 export const B = { y: operand("B", "y") } as const;
 export const Z = { b: operand("Z", "b"), v: operand("Z", "v"), y: operand("Z", "y") } as const;

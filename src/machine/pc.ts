@@ -9,7 +9,15 @@ import { ExecutionEngine, LogicalProcessor, type Tier } from "../cpu/logical-pro
 import { powerOn, takeInit, takeStartup } from "../cpu/reset.ts";
 import { ACPI_ENABLE, AcpiPm, SLP_TYP_S5 } from "../devices/acpi-pm.ts";
 import { ApicBus } from "../devices/apic-bus.ts";
-import { DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, DEBUGCON_PORT, debugcon, debugExit, SHUTDOWN_PORT, ShutdownPort } from "../devices/debug-ports.ts";
+import {
+  DEBUG_EXIT_PORT,
+  DEBUG_EXIT_PORTS,
+  DEBUGCON_PORT,
+  debugcon,
+  debugExit,
+  SHUTDOWN_PORT,
+  ShutdownPort,
+} from "../devices/debug-ports.ts";
 import { FW_CFG, FW_CFG_PORT, FW_CFG_PORTS, FwCfg } from "../devices/fw-cfg.ts";
 import { Hpet } from "../devices/hpet.ts";
 import { I8042 } from "../devices/i8042.ts";
@@ -156,9 +164,13 @@ export class Pc {
     if (outputs.unimplemented) {
       const report = outputs.unimplemented;
       portBus.onUnmapped = (port, size, written) =>
-        report(`port ${hex(port)} ${written === undefined ? "read" : `written with ${hex(written)}`} (${size} bytes)`);
+        report(
+          `port ${hex(port)} ${written === undefined ? "read" : `written with ${hex(written)}`} (${size} bytes)`,
+        );
       mmio.onUnmapped = (address, size, written) =>
-        report(`memory ${hex(address)} ${written === undefined ? "read" : `written with ${hex(written)}`} (${size} bytes)`);
+        report(
+          `memory ${hex(address)} ${written === undefined ? "read" : `written with ${hex(written)}`} (${size} bytes)`,
+        );
     }
     const memory: DirectMemory = {
       read: (address, length) => this.guest.readBytes(address, length),
@@ -166,7 +178,9 @@ export class Pc {
     };
 
     // Interrupt controllers.
-    const apicBus = new ApicBus((address, value) => outputs.unimplemented?.(`interrupt message ${hex(address)} <- ${hex(value)}`));
+    const apicBus = new ApicBus((address, value) =>
+      outputs.unimplemented?.(`interrupt message ${hex(address)} <- ${hex(value)}`),
+    );
     const extInt: InterruptLine = { set: (asserted) => this.#sockets[0]?.apic.lint0.set(asserted) };
     const pic = new Pic8259Pair(extInt);
     for (let index = 0; index < processors; index++) this.#addProcessor(index, apicBus, pic, outputs);
@@ -199,7 +213,9 @@ export class Pc {
     portBus.map(0x40, 4, byteWide(pit), "8254");
     const aboveFourGiB = memoryBytes - this.guest.lowBytes;
     const rtc = new RtcMc146818(clock, unlessReplaced(irq8), {
-      ...(configuration.startUnixSeconds === undefined ? {} : { startUnixSeconds: configuration.startUnixSeconds }),
+      ...(configuration.startUnixSeconds === undefined
+        ? {}
+        : { startUnixSeconds: configuration.startUnixSeconds }),
       memoryBelow4GiB: this.guest.lowBytes,
       memoryAbove4GiB: aboveFourGiB,
       processors,
@@ -257,11 +273,31 @@ export class Pc {
     portBus.map(IOPORT_BYTE.start, IOPORT_BYTE.length, testdev.ioportByte, "pc-testdev ioport");
     portBus.map(IRQ_LINE.start, IRQ_LINE.length, testdev.irqLine, "pc-testdev irq lines");
     mmio.map(IOMEM.start, IOMEM.length, testdev.iomem, "pc-testdev iomem");
-    portBus.map(configuration.debugconPort ?? DEBUGCON_PORT, 1, debugcon((byte) => outputs.debugcon(byte)), "debugcon");
+    portBus.map(
+      configuration.debugconPort ?? DEBUGCON_PORT,
+      1,
+      debugcon((byte) => outputs.debugcon(byte)),
+      "debugcon",
+    );
     if (configuration.debugconPort !== undefined && configuration.debugconPort !== DEBUGCON_PORT)
-      portBus.map(DEBUGCON_PORT, 1, debugcon((byte) => outputs.debugcon(byte)), "debugcon");
-    portBus.map(DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, debugExit((status) => this.#halt({ kind: "debug-exit", status })), "isa-debug-exit");
-    portBus.map(SHUTDOWN_PORT, 1, new ShutdownPort(() => this.#halt({ kind: "power-off" })).registers, "Bochs shutdown port");
+      portBus.map(
+        DEBUGCON_PORT,
+        1,
+        debugcon((byte) => outputs.debugcon(byte)),
+        "debugcon",
+      );
+    portBus.map(
+      DEBUG_EXIT_PORT,
+      DEBUG_EXIT_PORTS,
+      debugExit((status) => this.#halt({ kind: "debug-exit", status })),
+      "isa-debug-exit",
+    );
+    portBus.map(
+      SHUTDOWN_PORT,
+      1,
+      new ShutdownPort(() => this.#halt({ kind: "power-off" })).registers,
+      "Bochs shutdown port",
+    );
 
     // Firmware configuration.
     this.fwCfg = new FwCfg(memory);
@@ -271,7 +307,8 @@ export class Pc {
     this.fwCfg.setNumber(FW_CFG.MAX_CPUS, processors, 2);
     this.fwCfg.setNumber(FW_CFG.NOGRAPHIC, 1, 2);
     this.fwCfg.setNumber(FW_CFG.IRQ0_OVERRIDE, 1, 4);
-    if (configuration.commandLine !== undefined) this.fwCfg.setText(FW_CFG.KERNEL_CMDLINE, configuration.commandLine);
+    if (configuration.commandLine !== undefined)
+      this.fwCfg.setText(FW_CFG.KERNEL_CMDLINE, configuration.commandLine);
 
     // Power management and PCI.
     this.acpiPm = new AcpiPm({
@@ -282,7 +319,12 @@ export class Pc {
       },
     });
     portBus.map(ports.smiCommand, 2, this.acpiPm.smiCommand, "SMI command");
-    const lpc = new Ich9Lpc({ ports: portBus, powerManagement: this.acpiPm, ioApicInput: (input) => ioApic.pin(input), isaIrq: isa });
+    const lpc = new Ich9Lpc({
+      ports: portBus,
+      powerManagement: this.acpiPm,
+      ioApicInput: (input) => ioApic.pin(input),
+      isaIrq: isa,
+    });
     this.pci = new PciBus({ mmio, ports: portBus, pirq: lpc.pirq });
     portBus.map(CONFIG_PORT, 8, this.pci.configurationPorts, "PCI configuration");
     portBus.map(0xcf9, 1, system.resetControl, "reset control");
@@ -314,7 +356,11 @@ export class Pc {
 
   #addProcessor(index: number, bus: ApicBus, pic: Pic8259Pair, outputs: PcOutputs): void {
     const { model } = this.configuration;
-    const socket: { -readonly [K in keyof Socket]?: Socket[K] } = { apicPage: memoryMap.localApic, requests: [], waiting: false };
+    const socket: { -readonly [K in keyof Socket]?: Socket[K] } = {
+      apicPage: memoryMap.localApic,
+      requests: [],
+      waiting: false,
+    };
     const apic = new LocalApic({
       id: index,
       bootstrap: index === 0,

@@ -1,4 +1,11 @@
-import { architecturalBytes, layout, offsetOf, type BytesField, type U32Field, type U64Field } from "./layout.ts";
+import {
+  architecturalBytes,
+  type BytesField,
+  layout,
+  offsetOf,
+  type U32Field,
+  type U64Field,
+} from "./layout.ts";
 
 type Fields = { [K in U64Field]: bigint } & { [K in U32Field]: number };
 
@@ -49,11 +56,13 @@ class CpuStateView {
 
 for (const [name, { type, offset }] of layout) {
   if (type === "u64")
+    // biome-ignore format: one row per fact
     Object.defineProperty(CpuStateView.prototype, name, {
       get(this: CpuStateView) { return this.view.getBigUint64(offset, true); },
       set(this: CpuStateView, value: bigint) { this.view.setBigUint64(offset, value, true); },
     });
   else if (type === "u32")
+    // biome-ignore format: one row per fact
     Object.defineProperty(CpuStateView.prototype, name, {
       get(this: CpuStateView) { return this.view.getUint32(offset, true); },
       set(this: CpuStateView, value: number) { this.view.setUint32(offset, value, true); },

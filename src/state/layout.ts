@@ -14,10 +14,11 @@ interface Field {
   readonly architectural: boolean;
 }
 
+// biome-ignore format: SDM order
 export const generalRegisters = [
   "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
   "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
-] as const; // biome-ignore format: SDM order
+] as const;
 export type GeneralRegister = (typeof generalRegisters)[number];
 
 /** Encoding order of segment registers, then the two system segments. */
@@ -80,7 +81,13 @@ const tierU32 = [
 
 const layoutTable = new Map<string, Field>();
 let end = 0;
-const place = (name: string, type: FieldType, size: number, architectural: boolean, alignment = size): void => {
+const place = (
+  name: string,
+  type: FieldType,
+  size: number,
+  architectural: boolean,
+  alignment = size,
+): void => {
   end = Math.ceil(end / alignment) * alignment;
   layoutTable.set(name, { type, offset: end, size, architectural });
   end += size;
@@ -113,5 +120,11 @@ export const offsetOf = (name: string): number => {
 
 export type U64Field = GeneralRegister | (typeof u64Fields)[number] | (typeof tierU64)[number];
 export type U32Field = (typeof u32Fields)[number] | (typeof tierU32)[number];
-export type BytesField = `x87.${number}` | `XMM${number}` | "mtrr.variable" | "mtrr.fixed" | "bounce" | "vectorScratch";
+export type BytesField =
+  | `x87.${number}`
+  | `XMM${number}`
+  | "mtrr.variable"
+  | "mtrr.fixed"
+  | "bounce"
+  | "vectorScratch";
 export { tierU32, tierU64, u32Fields, u64Fields };

@@ -1,4 +1,4 @@
-import { ByteWriter, i32, i64, v128, type ValueType } from "./module.ts";
+import { ByteWriter, i32, i64, type ValueType, v128 } from "./module.ts";
 
 /** Opcodes of the instructions without immediates, by their names in the specification. */
 // biome-ignore format: one row per fact
@@ -218,4 +218,4 @@ export class Code {
   }
 }
 
-export { i32, i64, v128, type ValueType };
+export { i32, i64, type ValueType, v128 };
