@@ -5,7 +5,7 @@ import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { type Core, Fault } from "./core.ts";
 import { enterDebugException } from "./debug-registers.ts";
-import { readLinear, readLinearNumber } from "./linear-memory.ts";
+import { linearPair, readLinearNumber, readLinearPair } from "./linear-memory.ts";
 import { cpl, iopl, isCanonical, isIa32e, isProtected, isVirtual8086 } from "./mode.ts";
 import { Access } from "./page-walk.ts";
 import {
@@ -202,10 +202,10 @@ const fetchGate = (core: Core, vector: number, software: boolean, ext: number): 
   const refusal = (make: typeof GP): Fault => make(vector << 3, code.IDT | ext);
   if (vector * size + size - 1 > state["IDTR.limit"]) return refusal(GP);
   const address = BigInt.asUintN(ia32e ? 64 : 32, state["IDTR.base"] + BigInt(vector * size));
-  const value = readLinear(core, address, 8, Access.IMPLICIT);
-  if (value instanceof Fault) return value;
-  const low = Number(value & 0xffff_ffffn);
-  const high = Number(value >> 32n);
+  const fault = readLinearPair(core, address, Access.IMPLICIT);
+  if (fault) return fault;
+  const low = linearPair[0]!;
+  const high = linearPair[1]!;
   const type = (high >> 8) & 0x1f; // S included: it must be 0
   const isTask = type === systemType.taskGate;
   const is16 = type === systemType.interruptGate16 || type === systemType.trapGate16;

@@ -387,26 +387,16 @@ export const interruptReturn = (core: Core, operandSize: OperandSize, next: bigi
   return fault;
 };
 
-/** Pops instruction pointer, CS and flags. */
-const popFrame = (stack: Stack, bytes: number): [bigint, number, bigint] | Fault => {
-  const offset = stack.pop(bytes);
-  if (offset instanceof Fault) return offset;
-  const selector = stack.pop(bytes);
-  if (selector instanceof Fault) return selector;
-  const image = stack.pop(bytes);
-  if (image instanceof Fault) return image;
-  return [offset, Number(selector & 0xffffn), image];
-};
-
 /** Real-address mode, and virtual-8086 mode with IOPL 3. */
 const returnReal = (core: Core, operandSize: OperandSize): Fault | undefined => {
   const { state } = core;
   const virtual8086 = isVirtual8086(state);
   if (virtual8086 && iopl(state) < 3) return GP(0);
   const stack = currentStack(core);
-  const frame = popFrame(stack, operandSize / 8);
+  const frame = stack.popAll(3, operandSize / 8);
   if (frame instanceof Fault) return frame;
-  const [offset, selector, image] = frame;
+  const [offset, popped, image] = frame as [bigint, bigint, bigint];
+  const selector = Number(popped & 0xffffn);
   if (offset > BigInt(state["CS.limit"])) return GP(0);
   let mask = statusAndControl | RFLAGS.IF;
   if (operandSize !== 16) mask |= RFLAGS.RF | RFLAGS.AC | RFLAGS.ID;
@@ -440,15 +430,18 @@ const returnProtected = (core: Core, operandSize: OperandSize): Fault | undefine
   const bytes = operandSize / 8;
   const level = cpl(state);
   const stack = currentStack(core);
-  const frame = popFrame(stack, bytes);
+  // In 64-bit mode SS:RSP always follows; elsewhere CS tells whether it does.
+  const long = is64Bit(state);
+  const frame = stack.popAll(long ? 5 : 3, bytes);
   if (frame instanceof Fault) return frame;
-  const [offset, selector, image] = frame;
+  const [offset, popped, image] = frame as [bigint, bigint, bigint];
+  const selector = Number(popped & 0xffffn);
   if (image & RFLAGS.VM && level === 0 && operandSize === 32 && !isIa32e(state))
     return returnVirtual8086(core, stack, offset, selector, image);
   const code = returnCode(core, selector);
   if (code instanceof Fault) return code;
   const flags = flagsAfterReturn(core, image, operandSize, level);
-  if ((selector & 3) === level && !is64Bit(state)) {
+  if ((selector & 3) === level && !long) {
     const fault = checkTarget(core, code, offset) ?? markDescriptor(core, code, segmentType.accessed);
     if (fault) return fault;
     state.RSP = stack.pointer;
@@ -456,10 +449,9 @@ const returnProtected = (core: Core, operandSize: OperandSize): Fault | undefine
     state.RFLAGS = flags;
     return undefined;
   }
-  const pointer = stack.pop(bytes);
-  if (pointer instanceof Fault) return pointer;
-  const stackSelector = stack.pop(bytes);
-  if (stackSelector instanceof Fault) return stackSelector;
+  const rest = long ? frame.slice(3) : stack.popAll(2, bytes);
+  if (rest instanceof Fault) return rest;
+  const [pointer, stackSelector] = rest as [bigint, bigint];
   const fault = returnOuter(core, code, offset, Number(stackSelector & 0xffffn), pointer, 0);
   if (!fault) state.RFLAGS = flags;
   return fault;
@@ -476,12 +468,8 @@ const returnVirtual8086 = (
   image: bigint,
 ): Fault | undefined => {
   const { state } = core;
-  const rest: bigint[] = [];
-  for (let n = 0; n < 6; n++) {
-    const value = stack.pop(4);
-    if (value instanceof Fault) return value;
-    rest.push(value);
-  }
+  const rest = stack.popAll(6, 4);
+  if (rest instanceof Fault) return rest;
   if (offset > 0xffffn) return GP(0);
   const load = (name: SegmentRegister, value: bigint): void =>
     setSegment(state, name, realSegment(Number(value & 0xffffn), getSegment(state, name), true));

@@ -5,7 +5,7 @@ import {
 } from "../arch/xsave-area.ts"; // biome-ignore format: one list
 import type { Instruction } from "../isa/instruction.ts";
 import type { CpuState } from "../state/cpu-state.ts";
-import type { BytesField } from "../state/layout.ts";
+import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
 import { dataRead, dataWrite, probeLinear, readLinearBytes, writeLinearBytes } from "./linear-memory.ts";
 import { is64Bit } from "./mode.ts";
@@ -18,9 +18,8 @@ type Procedure = (core: Core, instruction: Instruction) => ProcedureOutcome;
 
 const NM = (): Fault => new Fault(Exception.NM);
 
-const xmmField = (n: number): BytesField => `XMM${n}`;
-const x87Field = (n: number): BytesField => `x87.${n}`;
-const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
+const x87Offset = Array.from({ length: 8 }, (_, n) => offsetOf(`x87.${n}`));
+const xmmOffset = Array.from({ length: 16 }, (_, n) => offsetOf(`XMM${n}`));
 
 /** XMM registers that the mode has. */
 const xmmCount = (state: CpuState): number => (is64Bit(state) ? 16 : 8);
@@ -28,21 +27,37 @@ const xmmCount = (state: CpuState): number => (is64Bit(state) ? 16 : 8);
 const x87InUse = (state: CpuState): boolean => {
   if (state.FCW !== initialFCW || state.FSW !== 0 || state.FTW !== 0xffff || state.FOP !== 0) return true;
   if (state.FIP !== 0n || state.FDP !== 0n || state.FCS !== 0 || state.FDS !== 0) return true;
-  for (let n = 0; n < 8; n++) if (!isZero(state.bytes(x87Field(n)).subarray(0, 10))) return true;
+  const { view } = state;
+  for (const at of x87Offset)
+    if (view.getInt32(at, true) | view.getInt32(at + 4, true) | view.getUint16(at + 8, true)) return true;
   return false;
 };
 
-const xmmInUse = (state: CpuState, from: number, to: number): boolean => {
-  for (let n = 0; n < xmmCount(state); n++)
-    if (!isZero(state.bytes(xmmField(n)).subarray(from, to))) return true;
+/** Is any of bytes from ... from + 15 of an XMM register that the mode has not 0? */
+const xmmInUse = (state: CpuState, from: number): boolean => {
+  const { view } = state;
+  const count = xmmCount(state);
+  for (let n = 0; n < count; n++)
+    for (let at = xmmOffset[n]! + from; at < xmmOffset[n]! + from + 16; at += 4)
+      if (view.getInt32(at, true)) return true;
   return false;
+};
+
+/** Copy `length` bytes (a multiple of 4) between views. */
+const copy = (from: DataView, fromOffset: number, to: DataView, toOffset: number, length: number): void => {
+  for (let at = 0; at < length; at += 4)
+    to.setInt32(toOffset + at, from.getInt32(fromOffset + at, true), true);
+};
+
+const clear = (view: DataView, offset: number, length: number): void => {
+  for (let at = 0; at < length; at += 4) view.setInt32(offset + at, 0, true);
 };
 
 /** XINUSE: components that are not in their initial configuration. MXCSR does not count. */
 export const componentsInUse = (state: CpuState): bigint =>
   (x87InUse(state) ? XCR0.x87 : 0n) |
-  (xmmInUse(state, 0, 16) ? XCR0.SSE : 0n) |
-  (xmmInUse(state, 16, 32) ? XCR0.AVX : 0n);
+  (xmmInUse(state, 0) ? XCR0.SSE : 0n) |
+  (xmmInUse(state, 16) ? XCR0.AVX : 0n);
 
 // The tag word: two bits a physical register in state, one bit (not empty) in memory.
 
@@ -53,16 +68,16 @@ const abridge = (tags: number): number => {
 };
 
 /** Valid, zero or special, by the register's contents (SDM Vol. 2, FXRSTOR). */
-const tagOf = (register: Uint8Array): number => {
-  const exponent = register[8]! | ((register[9]! & 0x7f) << 8);
-  const isZeroMantissa = isZero(register.subarray(0, 8));
-  if (exponent === 0) return isZeroMantissa ? 1 : 2;
-  return exponent === 0x7fff || !(register[7]! & 0x80) ? 2 : 0;
+const tagOf = (view: DataView, at: number): number => {
+  const exponent = view.getUint16(at + 8, true) & 0x7fff;
+  const high = view.getInt32(at + 4, true);
+  if (exponent === 0) return (high | view.getInt32(at, true)) === 0 ? 1 : 2;
+  return exponent === 0x7fff || high >= 0 ? 2 : 0;
 };
 
 const expandTags = (state: CpuState, bits: number): number => {
   let tags = 0;
-  for (let n = 0; n < 8; n++) tags |= (bits & (1 << n) ? tagOf(state.bytes(x87Field(n))) : 3) << (2 * n);
+  for (let n = 0; n < 8; n++) tags |= (bits & (1 << n) ? tagOf(state.view, x87Offset[n]!) : 3) << (2 * n);
   return tags;
 };
 
@@ -84,11 +99,11 @@ const packX87 = (core: Core, area: DataView, wide: boolean): void => {
     area.setUint32(legacyArea.FDS, selectors ? state.FDS & 0xffff : 0, true);
   }
   const top = (state.FSW >> 11) & 7;
-  const bytes = new Uint8Array(area.buffer, area.byteOffset);
   for (let i = 0; i < 8; i++) {
     const at = legacyArea.ST0 + 16 * i;
-    bytes.set(state.bytes(x87Field((top + i) & 7)).subarray(0, 10), at);
-    bytes.fill(0, at + 10, at + 16);
+    copy(state.view, x87Offset[(top + i) & 7]!, area, at, 8);
+    area.setUint32(at + 8, state.view.getUint16(x87Offset[(top + i) & 7]! + 8, true), true);
+    area.setUint32(at + 12, 0, true);
   }
 };
 
@@ -110,11 +125,12 @@ const unpackX87 = (core: Core, area: DataView, wide: boolean): void => {
     state.FDS = area.getUint16(legacyArea.FDS, true);
   }
   const top = (state.FSW >> 11) & 7;
-  const bytes = new Uint8Array(area.buffer, area.byteOffset);
   for (let i = 0; i < 8; i++) {
-    const register = state.bytes(x87Field((top + i) & 7));
-    register.fill(0);
-    register.set(bytes.subarray(legacyArea.ST0 + 16 * i, legacyArea.ST0 + 16 * i + 10));
+    const at = legacyArea.ST0 + 16 * i;
+    const register = x87Offset[(top + i) & 7]!;
+    copy(area, at, state.view, register, 8);
+    state.view.setUint32(register + 8, area.getUint16(at + 8, true), true);
+    state.view.setUint32(register + 12, 0, true);
   }
   state.FTW = expandTags(state, area.getUint8(legacyArea.FTW));
 };
@@ -125,17 +141,23 @@ const initialiseX87 = (state: CpuState): void => {
   state.FSW = state.FOP = state.FCS = state.FDS = 0;
   state.FTW = 0xffff;
   state.FIP = state.FDP = 0n;
-  for (let n = 0; n < 8; n++) state.bytes(x87Field(n)).fill(0);
+  for (const at of x87Offset) clear(state.view, at, 16);
 };
 
-const packXmm = (state: CpuState, area: Uint8Array): void => {
-  for (let n = 0; n < xmmCount(state); n++)
-    area.set(state.bytes(xmmField(n)).subarray(0, 16), legacyArea.XMM0 + 16 * n);
+const packXmm = (state: CpuState, area: DataView): void => {
+  const count = xmmCount(state);
+  for (let n = 0; n < count; n++) copy(state.view, xmmOffset[n]!, area, legacyArea.XMM0 + 16 * n, 16);
 };
 
-const unpackXmm = (state: CpuState, area: Uint8Array): void => {
-  for (let n = 0; n < xmmCount(state); n++)
-    state.bytes(xmmField(n)).set(area.subarray(legacyArea.XMM0 + 16 * n, legacyArea.XMM0 + 16 * n + 16));
+const unpackXmm = (state: CpuState, area: DataView): void => {
+  const count = xmmCount(state);
+  for (let n = 0; n < count; n++) copy(area, legacyArea.XMM0 + 16 * n, state.view, xmmOffset[n]!, 16);
+};
+
+/** Bytes from ... from + 15 of the XMM registers that the mode has <- 0. */
+const clearXmm = (state: CpuState, from: number): void => {
+  const count = xmmCount(state);
+  for (let n = 0; n < count; n++) clear(state.view, xmmOffset[n]! + from, 16);
 };
 
 const packMXCSR = (state: CpuState, area: DataView): void => {
@@ -173,7 +195,7 @@ export const FXSAVE: Procedure = (core, instruction) => {
   const view = new DataView(bytes.buffer);
   packX87(core, view, instruction.operandSize === 64);
   packMXCSR(state, view);
-  packXmm(state, bytes);
+  packXmm(state, view);
   return writeLinearBytes(core, address, bytes, access);
 };
 
@@ -190,7 +212,7 @@ export const FXRSTOR: Procedure = (core, instruction) => {
   if (mxcsr & ~MXCSR_MASK) return GP(0);
   unpackX87(core, view, instruction.operandSize === 64);
   core.state.MXCSR = mxcsr;
-  unpackXmm(core.state, bytes);
+  unpackXmm(core.state, view);
   return undefined;
 };
 
@@ -262,13 +284,13 @@ const save =
       write(legacyArea.MXCSR, legacyArea.ST0);
     }
     if (saved & XCR0.SSE) {
-      packXmm(state, area);
+      packXmm(state, view);
       write(legacyArea.XMM0, legacyArea.XMM0 + 16 * xmmCount(state));
     }
     for (const { number, offset } of places)
       if (saved & (1n << BigInt(number))) {
         for (let n = 0; n < xmmCount(state); n++)
-          area.set(state.bytes(xmmField(n)).subarray(16, 32), offset + 16 * n);
+          copy(state.view, xmmOffset[n]! + 16, view, offset + 16 * n, 16);
         write(offset, offset + 16 * xmmCount(state));
       }
     if (form.isCompacted) {
@@ -288,6 +310,8 @@ export const XSAVE = save({ initOptimisation: false, isCompacted: false, supervi
 export const XSAVEOPT = save({ initOptimisation: true, isCompacted: false, supervisor: false });
 export const XSAVEC = save({ initOptimisation: true, isCompacted: true, supervisor: false });
 export const XSAVES = save({ initOptimisation: true, isCompacted: true, supervisor: true });
+
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
 
 /** Is the header one that XRSTOR (XRSTORS: `supervisor`) accepts? */
 const headerValid = (core: Core, view: DataView, enabled: bigint, supervisor: boolean): boolean => {
@@ -324,7 +348,8 @@ const restore =
     const wanted = requested(core, enabled);
     const present = wanted & stateBv;
     const { places, end } = placeComponents(isCompacted ? compBv : wanted, isCompacted);
-    const extended = new Uint8Array(Math.max(end - xsaveHeader.end, 0));
+    const extended = new Uint8Array(end - xsaveHeader.end);
+    const extendedView = new DataView(extended.buffer);
     if (extended.length > 0) {
       const whole = linearOfOperand(core, instruction, 0, end, access);
       if (whole instanceof Fault) return whole;
@@ -339,22 +364,21 @@ const restore =
     else if (wanted & XCR0.x87) initialiseX87(state);
     if (loadsMXCSR) state.MXCSR = mxcsr;
     else if (wanted & XCR0.SSE) state.MXCSR = initialMXCSR;
-    if (present & XCR0.SSE) unpackXmm(state, legacy);
-    else if (wanted & XCR0.SSE)
-      for (let n = 0; n < xmmCount(state); n++) state.bytes(xmmField(n)).fill(0, 0, 16);
+    if (present & XCR0.SSE) unpackXmm(state, view);
+    else if (wanted & XCR0.SSE) clearXmm(state, 0);
     for (const { number, offset } of places) {
       const bit = 1n << BigInt(number);
       if (!(wanted & bit)) continue;
-      const from = offset - xsaveHeader.end;
-      for (let n = 0; n < xmmCount(state); n++) {
-        const upper = state.bytes(xmmField(n)).subarray(16, 32);
-        if (present & bit) upper.set(extended.subarray(from + 16 * n, from + 16 * n + 16));
-        else upper.fill(0);
+      if (!(present & bit)) {
+        clearXmm(state, 16);
+        continue;
       }
+      const from = offset - xsaveHeader.end;
+      for (let n = 0; n < xmmCount(state); n++)
+        copy(extendedView, from + 16 * n, state.view, xmmOffset[n]! + 16, 16);
     }
     // A compacted area without a component that is wanted: its initial configuration.
-    if (isCompacted && wanted & ~compBv & XCR0.AVX)
-      for (let n = 0; n < xmmCount(state); n++) state.bytes(xmmField(n)).fill(0, 16, 32);
+    if (isCompacted && wanted & ~compBv & XCR0.AVX) clearXmm(state, 16);
     return undefined;
   };
 

@@ -41,11 +41,16 @@ const translate = (core: Core, address: bigint, size: number, access: number): F
 const physicalByte = (index: number): number =>
   index < firstLength ? firstAddress + index : secondAddress + index - firstLength;
 
+/** Two doublewords as one bigint without arithmetic on bigints. */
+const words = new Uint32Array(2);
+const quadword = new BigUint64Array(words.buffer);
+
 const readPhysical = (bus: PhysicalBus, address: number, size: number): bigint => {
   if (size <= 4) return BigInt(bus.read(address, size as 1 | 2 | 4) >>> 0);
-  let value = 0n;
-  for (let at = size - 4; at >= 0; at -= 4) value = (value << 32n) | BigInt(bus.read(address + at, 4) >>> 0);
-  return value;
+  words[0] = bus.read(address, 4);
+  words[1] = bus.read(address + 4, 4);
+  const low = quadword[0]!;
+  return size === 8 ? low : (readPhysical(bus, address + 8, 8) << 64n) | low;
 };
 
 /** Read 1, 2, 4, 8 or 16 bytes. */
@@ -75,9 +80,45 @@ export const readLinearNumber = (
   return value;
 };
 
+/** Low and high doubleword of the last `readLinearPair`. */
+export const linearPair = new Uint32Array(2);
+
+/** Read 8 bytes into `linearPair`: descriptors and gates, which are looked at as two halves. */
+export const readLinearPair = (core: Core, address: bigint, access: number): Fault | undefined => {
+  const fault = translate(core, address, 8, access);
+  if (fault) return fault;
+  if (firstLength === 8) {
+    linearPair[0] = core.physical.read(firstAddress, 4);
+    linearPair[1] = core.physical.read(firstAddress + 4, 4);
+    return undefined;
+  }
+  for (let half = 0; half < 2; half++) {
+    let value = 0;
+    for (let index = 3; index >= 0; index--)
+      value = value * 256 + core.physical.read(physicalByte(4 * half + index), 1);
+    linearPair[half] = value;
+  }
+  return undefined;
+};
+
 /** Would a write of `size` bytes succeed? Sets accessed and dirty flags as the write would. */
 export const probeLinear = (core: Core, address: bigint, size: number, access: number): Fault | undefined =>
   translate(core, address, size, access);
+
+const writePhysical = (bus: PhysicalBus, address: number, value: bigint, size: number): void => {
+  if (size <= 4) {
+    quadword[0] = value;
+    const low = words[0]!;
+    bus.write(address, size === 4 ? low : size === 2 ? low & 0xffff : low & 0xff, size as 1 | 2 | 4);
+    return;
+  }
+  for (let at = 0; at < size; at += 8) {
+    quadword[0] = at === 0 ? value : value >> BigInt(8 * at);
+    const high = words[1]!;
+    bus.write(address + at, words[0]!, 4);
+    bus.write(address + at + 4, high, 4);
+  }
+};
 
 /** Write 1, 2, 4, 8 or 16 bytes. `access` must include WRITE. */
 export const writeLinear = (
@@ -91,15 +132,42 @@ export const writeLinear = (
   if (fault) return fault;
   const bus = core.physical;
   if (firstLength === size) {
-    if (size <= 4) bus.write(firstAddress, Number(BigInt.asUintN(8 * size, value)), size as 1 | 2 | 4);
-    else
-      for (let at = 0; at < size; at += 4)
-        bus.write(firstAddress + at, Number((value >> BigInt(8 * at)) & 0xffff_ffffn), 4);
+    writePhysical(bus, firstAddress, value, size);
     return undefined;
   }
   for (let index = 0; index < size; index++)
     bus.write(physicalByte(index), Number((value >> BigInt(8 * index)) & 0xffn), 1);
   return undefined;
+};
+
+/** Write values of 2, 4 or 8 bytes one after the other, all within one page. */
+export const writeLinearValues = (
+  core: Core,
+  address: bigint,
+  values: readonly bigint[],
+  size: number,
+  access: number,
+): Fault | undefined => {
+  const fault = translate(core, address, values.length * size, access);
+  if (fault) return fault;
+  for (let n = 0; n < values.length; n++)
+    writePhysical(core.physical, firstAddress + n * size, values[n]!, size);
+  return undefined;
+};
+
+/** Read `count` values of 2, 4 or 8 bytes one after the other, all within one page. */
+export const readLinearValues = (
+  core: Core,
+  address: bigint,
+  count: number,
+  size: number,
+  access: number,
+): bigint[] | Fault => {
+  const fault = translate(core, address, count * size, access);
+  if (fault) return fault;
+  const values: bigint[] = [];
+  for (let n = 0; n < count; n++) values.push(readPhysical(core.physical, firstAddress + n * size, size));
+  return values;
 };
 
 /** Read `bytes.length` bytes (at most a page) into `bytes`. */

@@ -50,6 +50,12 @@ export const flagsLow = (state: CpuState): number => state.view.getUint32(flagsO
 
 export const iopl = (state: CpuState): number => (flagsLow(state) >> 12) & 3;
 
+const halves = new Int32Array(2);
+const whole = new BigUint64Array(halves.buffer);
+
 /** Bits 63 ... linearAddressBits-1 all equal. */
-export const isCanonical = (address: bigint, linearAddressBits: number): boolean =>
-  BigInt.asUintN(64, BigInt.asIntN(linearAddressBits, address)) === address;
+export const isCanonical = (address: bigint, linearAddressBits: number): boolean => {
+  whole[0] = address;
+  const top = halves[1]! >> (linearAddressBits - 33);
+  return top === 0 || top === -1;
+};

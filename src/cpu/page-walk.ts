@@ -107,9 +107,14 @@ export const walk = (core: Core, high: number, low: number, access: number): Tra
   return walk64(core, high, low, access, cr0, cr4, efer, traits);
 };
 
+const halves = new Uint32Array(2);
+const whole = new BigUint64Array(halves.buffer);
+
 /** The same, of a bigint, for code that is not hot. */
-export const walkLinear = (core: Core, address: bigint, access: number): Translation | Fault =>
-  walk(core, Number(address >> 32n), Number(address & 0xffff_ffffn), access);
+export const walkLinear = (core: Core, address: bigint, access: number): Translation | Fault => {
+  whole[0] = address;
+  return walk(core, halves[1]!, halves[0]!, access);
+};
 
 const unpaged = (address: number): Translation => {
   result.address = address;

@@ -5,7 +5,16 @@ import { RFLAGS } from "../arch/flags.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf, type SegmentRegister, segmentRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
-import { probeLinear, readLinear, readLinearNumber, writeLinear } from "./linear-memory.ts";
+import {
+  linearPair,
+  probeLinear,
+  readLinear,
+  readLinearNumber,
+  readLinearPair,
+  readLinearValues,
+  writeLinear,
+  writeLinearValues,
+} from "./linear-memory.ts";
 import { cpl, flagsLow, is64Bit, isCanonical, isProtected, isRealLike, isVirtual8086 } from "./mode.ts";
 import { Access } from "./page-walk.ts";
 
@@ -262,14 +271,9 @@ const descriptorAddress = (state: CpuState, selector: number, bytes: number): bi
 export const fetchDescriptor = (core: Core, selector: number): Descriptor | Fault | undefined => {
   const address = descriptorAddress(core.state, selector, 8);
   if (address === undefined) return undefined;
-  const value = readLinear(core, BigInt.asUintN(64, address), 8, Access.IMPLICIT);
-  if (value instanceof Fault) return value;
-  return new Descriptor(
-    selector & 0xffff,
-    Number(value & 0xffff_ffffn),
-    Number(value >> 32n),
-    BigInt.asUintN(64, address),
-  );
+  const linear = BigInt.asUintN(64, address);
+  const fault = readLinearPair(core, linear, Access.IMPLICIT);
+  return fault ?? new Descriptor(selector & 0xffff, linearPair[0]!, linearPair[1]!, linear);
 };
 
 /**
@@ -430,13 +434,49 @@ export class Stack {
     return fault;
   }
 
+  /** Linear address of `total` bytes that lie on one page above `offset`; undefined where they must be taken one by one. */
+  #block(offset: bigint, total: number, access: number): bigint | undefined {
+    const within = BigInt.asUintN(this.#width, offset);
+    if (Number(within & 0xfffn) + total > 4096 || this.#access & Access.USER) return undefined;
+    const linear = this.#linear(total, offset, access);
+    if (linear instanceof Fault || Number(linear & 0xfffn) + total > 4096) return undefined;
+    return linear;
+  }
+
   /** Push values in order; the first fault ends it. */
   pushAll(values: readonly bigint[], bytes: number): Fault | undefined {
+    const total = values.length * bytes;
+    const access = this.#access | Access.WRITE;
+    const block = this.#block(this.pointer - BigInt(total), total, access);
+    if (block !== undefined && !writeLinearValues(this.#core, block, values.toReversed(), bytes, access)) {
+      this.advance(-total);
+      return undefined;
+    }
     for (const value of values) {
       const fault = this.push(value, bytes);
       if (fault) return fault;
     }
     return undefined;
+  }
+
+  /** Pop `count` values. */
+  popAll(count: number, bytes: number): bigint[] | Fault {
+    const total = count * bytes;
+    const block = this.#block(this.pointer, total, this.#access);
+    if (block !== undefined) {
+      const values = readLinearValues(this.#core, block, count, bytes, this.#access);
+      if (!(values instanceof Fault)) {
+        this.advance(total);
+        return values;
+      }
+    }
+    const values: bigint[] = [];
+    for (let n = 0; n < count; n++) {
+      const value = this.pop(bytes);
+      if (value instanceof Fault) return value;
+      values.push(value);
+    }
+    return values;
   }
 
   /** The value `offset` bytes above the stack pointer, which does not move. */
