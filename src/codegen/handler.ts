@@ -23,7 +23,6 @@ export type AddressShape = "base" | "full" | "wide";
 
 /** What selects a handler: everything about an instruction that its record does not carry. */
 export interface HandlerSpec {
-  readonly key: string;
   readonly row: Row;
   readonly form: Form;
   /** Shape of the encoded memory operand's address, if any. */
@@ -34,8 +33,8 @@ export interface HandlerSpec {
   /** A relative jump whose target is in the same page goes from record to record; others are looked up. */
   readonly near: boolean;
   readonly repeat: "none" | "repz" | "repnz";
-  /** The conditional near or far jump that follows and is carried out by the same handler. */
-  readonly fused: { readonly row: Row; readonly form: Form; readonly near: boolean } | undefined;
+  /** The instruction after it, which reads the flags that this one sets: one handler carries out both. */
+  readonly fused: HandlerSpec | undefined;
   /** The immediate fills the record's last eight bytes. */
   readonly wideImmediate: boolean;
 }
@@ -63,9 +62,11 @@ export interface HandlerContext {
   foreignNode(value: Value): number;
 }
 
-/** The access word of a memory access: size in bytes, write, through the stack segment. */
-export const accessWord = (bytes: number, write: boolean, stack: boolean): number =>
-  bytes | (write ? 0x100 : 0) | (stack ? 0x200 : 0);
+/** Bits of the access word of a memory access, above its size in bytes. */
+export const AccessWord = { size: 0xff, write: 0x100, stack: 0x200, /** A write whose old value is read, too. */ modify: 0x400 } as const;
+
+export const accessWord = (bytes: number, write: boolean, stack: boolean, modify = false): number =>
+  bytes | (write ? AccessWord.write : 0) | (stack ? AccessWord.stack : 0) | (modify ? AccessWord.modify : 0);
 
 const offset = {
   RIP: offsetOf("RIP"), RFLAGS: offsetOf("RFLAGS"), ripBase: offsetOf("ripBase"), lazyFlags: offsetOf("lazyFlags"), tlbKey: offsetOf("tlbKey"),
@@ -88,7 +89,7 @@ interface Translation {
 
 /** Emits one handler: the frame of fetch, check, compute, write back and go on around an instruction's effects. */
 export class HandlerEmitter implements Binding {
-  readonly #code = new Code(2);
+  readonly #code: Code;
   readonly #spec: HandlerSpec;
   readonly #context: HandlerContext;
   readonly #effects: readonly Effect[];
@@ -99,10 +100,17 @@ export class HandlerEmitter implements Binding {
   readonly #operandTranslations = new Map<number, Translation>();
   readonly #effectTranslations = new Map<string, Translation>();
   readonly #registerSlot: readonly (number | undefined)[];
+  /** Where this instruction's record is, from `ip`: the second of a pair follows the first. */
+  readonly #at: number;
+  /** Conditions of this instruction that the first of the pair has computed, by node. */
+  readonly #given: ReadonlyMap<Value, number>;
 
-  constructor(spec: HandlerSpec, context: HandlerContext) {
+  constructor(spec: HandlerSpec, context: HandlerContext, pair?: { readonly code: Code; readonly given: ReadonlyMap<Value, number> }) {
     this.#spec = spec;
     this.#context = context;
+    this.#code = pair?.code ?? new Code(2);
+    this.#at = pair ? recordBytes : 0;
+    this.#given = pair?.given ?? new Map();
     this.mulHighUnsigned = context.imports.mulHighUnsigned;
     this.#effects = effectsOf(spec.row.semantics, spec.form).effects;
     let next = 0;
@@ -110,19 +118,48 @@ export class HandlerEmitter implements Binding {
   }
 
   emit(): FunctionBody {
-    if (this.#spec.repeat !== "none") this.#emitRepeated();
-    else {
-      this.#begin(this.#effects, this.#fusedCondition());
-      this.#emitOnce();
-      this.#emitNext();
-    }
+    const { fused, repeat } = this.#spec;
+    if (repeat !== "none") this.#emitRepeated();
+    else if (fused === undefined) this.emitPlain();
+    else this.#emitPair(fused);
     return { type: this.#context.imports.handlerType, locals: this.#code.locals, code: this.#code.bytes() };
+  }
+
+  /** One execution and what comes next. */
+  emitPlain(): void {
+    this.#begin(this.#effects, []);
+    this.#emitOnce([]);
+    this.#emitNext();
+  }
+
+  /** This instruction, then the next, whose conditions are computed from this one's operands instead of from RFLAGS. */
+  #emitPair(second: HandlerSpec): void {
+    const code = this.#code;
+    const conditions = fusion(this.#effects, effectsOf(second.row.semantics, second.form).effects);
+    if (conditions === undefined) throw new Error("a pair that cannot be fused");
+    const values = [...conditions.values()];
+    this.#begin(this.#effects, values);
+    this.#emitOnce(values);
+    if (this.#slow !== undefined) {
+      // The store may have changed the next instruction's bytes: it is looked at again.
+      code.get(this.#slow).if();
+      this.#tailCall(recordBytes);
+      code.end();
+    }
+    const given = new Map<Value, number>();
+    for (const [node, value] of conditions) {
+      const local = code.local(i32);
+      this.#expressions.emit(value);
+      code.set(local);
+      given.set(node, local);
+    }
+    new HandlerEmitter(second, this.#context, { code, given }).emitPlain();
   }
 
   // ---- values -------------------------------------------------------------------------------------------------
 
-  #begin(effects: readonly Effect[], extra: Value | undefined): void {
-    const roots: Value[] = [];
+  #begin(effects: readonly Effect[], extra: readonly Value[]): void {
+    const roots: Value[] = [...extra];
     for (const effect of effects) {
       switch (effect.kind) {
         case "load": roots.push(effect.address); break;
@@ -146,7 +183,6 @@ export class HandlerEmitter implements Binding {
         case "interruptShadow": case "attention": roots.push(effect.when); break;
       }
     }
-    if (extra) roots.push(extra);
     this.#expressions = new ExpressionEmitter(this.#code, this, roots);
     this.#used = new Set();
     const visit = (value: Value): void => {
@@ -155,6 +191,7 @@ export class HandlerEmitter implements Binding {
       for (const arg of value.args) visit(arg);
     };
     for (const root of roots) visit(root);
+    for (const [node, local] of this.#given) this.#expressions.bind(node, local);
   }
 
   #used = new Set<Value>();
@@ -165,7 +202,7 @@ export class HandlerEmitter implements Binding {
         const index = value.attr as number;
         const { kind } = this.#spec.form.operands[index]!;
         if (kind === "register") {
-          code.get(ip).memory("i32.load16_u", this.#registerSlot[index]!);
+          code.get(ip).memory("i32.load16_u", this.#registerSlot[index]! + this.#at);
           loadWidth(code, value.width, 0);
         } else if (kind === "immediate") this.#immediate(value.width);
         else throw new Error("a memory operand is read by the frame");
@@ -186,7 +223,7 @@ export class HandlerEmitter implements Binding {
         code.call(this.#context.imports.settle).i32(0).memory("i64.load", offset.RFLAGS);
         return;
       case "nextRip": this.#nextRip(record.next); return;
-      default: throw new Error(`unbound leaf ${value.op} in ${this.#spec.key}`);
+      default: throw new Error(`unbound leaf ${value.op} of ${this.#spec.row.semantics.mnemonic}`);
     }
   }
 
@@ -204,15 +241,15 @@ export class HandlerEmitter implements Binding {
   #immediate(width: Width): void {
     const code = this.#code;
     code.get(ip);
-    if (width === 64) code.memory(this.#spec.wideImmediate ? "i64.load" : "i64.load32_s", this.#spec.wideImmediate ? record.wide : record.immediate);
+    if (width === 64) code.memory(this.#spec.wideImmediate ? "i64.load" : "i64.load32_s", (this.#spec.wideImmediate ? record.wide : record.immediate) + this.#at);
     else if (width === 128) throw new Error("no 128-bit immediates");
-    else loadWidth(code, width, record.immediate);
+    else loadWidth(code, width, record.immediate + this.#at);
   }
 
-  /** Push an offset in CS made of ripBase and a page offset of the record (at `recordOffset` from ip). */
-  #nextRip(field: number, recordOffset = 0): void {
+  /** Push an offset in CS made of ripBase and a page offset of the record. */
+  #nextRip(field: number): void {
     const code = this.#code;
-    code.i32(0).memory("i64.load", offset.ripBase).get(ip).memory("i64.load16_u", field + recordOffset).op("i64.add");
+    code.i32(0).memory("i64.load", offset.ripBase).get(ip).memory("i64.load16_u", field + this.#at).op("i64.add");
     if (this.#spec.form.codeSize !== 64) code.i64(0xffff_ffffn).op("i64.and");
   }
 
@@ -235,25 +272,25 @@ export class HandlerEmitter implements Binding {
     }
     const { shape } = this.#spec;
     if (shape === "wide") {
-      code.get(ip).memory("i64.load", record.wide);
+      code.get(ip).memory("i64.load", record.wide + this.#at);
       if (size === 32) code.i64(0xffff_ffffn).op("i64.and");
       if (size === 16) code.i64(0xffffn).op("i64.and");
       return;
     }
     if (size === 64) {
-      code.get(ip).memory("i32.load16_u", record.base).memory("i64.load");
-      code.get(ip).memory("i64.load32_s", record.displacement).op("i64.add");
+      code.get(ip).memory("i32.load16_u", record.base + this.#at).memory("i64.load");
+      code.get(ip).memory("i64.load32_s", record.displacement + this.#at).op("i64.add");
       if (shape === "full") {
-        code.get(ip).memory("i32.load16_u", record.index).memory("i64.load");
-        code.get(ip).memory("i64.load8_u", record.scale).op("i64.shl").op("i64.add");
+        code.get(ip).memory("i32.load16_u", record.index + this.#at).memory("i64.load");
+        code.get(ip).memory("i64.load8_u", record.scale + this.#at).op("i64.shl").op("i64.add");
       }
       return;
     }
-    code.get(ip).memory("i32.load16_u", record.base).memory("i32.load");
-    code.get(ip).memory("i32.load", record.displacement).op("i32.add");
+    code.get(ip).memory("i32.load16_u", record.base + this.#at).memory("i32.load");
+    code.get(ip).memory("i32.load", record.displacement + this.#at).op("i32.add");
     if (shape === "full") {
-      code.get(ip).memory("i32.load16_u", record.index).memory("i32.load");
-      code.get(ip).memory("i32.load8_u", record.scale).op("i32.shl").op("i32.add");
+      code.get(ip).memory("i32.load16_u", record.index + this.#at).memory("i32.load");
+      code.get(ip).memory("i32.load8_u", record.scale + this.#at).op("i32.shl").op("i32.add");
     }
     if (size === 16) code.i32(0xffff).op("i32.and");
     code.op("i64.extend_i32_u");
@@ -290,8 +327,8 @@ export class HandlerEmitter implements Binding {
       return this.#linear(plan, () => code.i32(0).memory("i64.load", offsetOf("ES.base")), () => code.i32(0), accessWord(bytes, write, stack));
     return this.#linear(
       plan,
-      () => code.get(ip).memory("i32.load16_u", record.segmentBase).memory("i64.load"),
-      () => code.get(ip).memory("i32.load8_u", record.segment),
+      () => code.get(ip).memory("i32.load16_u", record.segmentBase + this.#at).memory("i64.load"),
+      () => code.get(ip).memory("i32.load8_u", record.segment + this.#at),
       accessWord(bytes, write, stack),
     );
   }
@@ -301,8 +338,8 @@ export class HandlerEmitter implements Binding {
     if (typeof segment === "number")
       return this.#linear(
         this.#spec.operandSegments[segment] ?? "zero",
-        () => code.get(ip).memory("i32.load16_u", record.segmentBase).memory("i64.load"),
-        () => code.get(ip).memory("i32.load8_u", record.segment),
+        () => code.get(ip).memory("i32.load16_u", record.segmentBase + this.#at).memory("i64.load"),
+        () => code.get(ip).memory("i32.load8_u", record.segment + this.#at),
         accessWord(bytes, write, false),
       );
     return this.#linear(
@@ -316,12 +353,14 @@ export class HandlerEmitter implements Binding {
   /** Return to the processor; the exit's kind has been stored. */
   #leave(): void {
     const code = this.#code;
-    code.i32(0).get(ip).memory("i32.store", offset.exitRecord);
+    code.i32(0);
+    this.#here();
+    code.memory("i32.store", offset.exitRecord);
     code.i32(0).get(budget).memory("i32.store", offset.exitBudget).op("return");
   }
 
   /** TLB lookup of the linear address in `linear`; a local with the memory offset. */
-  #translate(linear: number, bytes: number, write: boolean, stack: boolean): number {
+  #translate(linear: number, bytes: number, write: boolean, stack: boolean, modify = false): number {
     const code = this.#code;
     const entry = code.local(i32);
     const address = code.local(i32);
@@ -333,7 +372,7 @@ export class HandlerEmitter implements Binding {
     code.get(linear).op("i32.wrap_i64").get(entry).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add");
     code.else();
     code.i32(0).get(linear).memory("i64.store", offset.slowAddress);
-    code.i32(accessWord(bytes, write, stack)).call(this.#context.imports.miss).tee(address).op("i32.eqz").if();
+    code.i32(accessWord(bytes, write, stack, modify)).call(this.#context.imports.miss).tee(address).op("i32.eqz").if();
     this.#leave();
     code.end();
     if (write) {
@@ -371,7 +410,8 @@ export class HandlerEmitter implements Binding {
 
   // ---- one execution --------------------------------------------------------------------------------------------
 
-  #emitOnce(): void {
+  /** `wanted`: further values of the state before that must be in locals before anything is written. */
+  #emitOnce(wanted: readonly Value[]): void {
     const code = this.#code;
     const { row, form } = this.#spec;
     if (row.privileged) {
@@ -436,8 +476,7 @@ export class HandlerEmitter implements Binding {
         if (!this.#isRelative()) this.#expressions.keep(effect.target);
       } else if (effect.kind === "attention" || effect.kind === "interruptShadow") this.#expressions.keep(effect.when);
     }
-    const condition = this.#fusedCondition();
-    if (condition) this.#expressions.keep(condition);
+    for (const value of wanted) this.#expressions.keep(value);
     for (const { address, value } of stores) {
       code.get(address);
       this.#expressions.emit(value);
@@ -463,7 +502,7 @@ export class HandlerEmitter implements Binding {
       if (!read) return;
       const linear = this.#operandLinear(index, width / 8, access === "rw");
       this.#checkAlignment(index, linear);
-      const address = this.#translate(linear, width / 8, access === "rw", false);
+      const address = this.#translate(linear, width / 8, access === "rw", false, access === "rw");
       if (access === "rw") this.#operandTranslations.set(index, { local: address, width });
       this.#code.get(address);
       loadWidth(this.#code, width, 0);
@@ -478,7 +517,7 @@ export class HandlerEmitter implements Binding {
     const bytes = effect.width / 8;
     this.#expressions.emit(effect.address);
     const linear = this.#segmentLinear(effect.segment, bytes, effect.forWrite);
-    const address = this.#translate(linear, bytes, effect.forWrite, effect.segment === "SS");
+    const address = this.#translate(linear, bytes, effect.forWrite, effect.segment === "SS", effect.forWrite);
     if (effect.forWrite) this.#effectTranslations.set(`${effect.segment}:${effect.address.id}`, { local: address, width: effect.width });
     code.get(address);
     loadWidth(code, effect.width, 0);
@@ -508,11 +547,11 @@ export class HandlerEmitter implements Binding {
     const addressing = this.#spec.row.operands[effect.index]!.addressing;
     const vectorFile = addressing === "V" || addressing === "W" || addressing === "U";
     const mmx = addressing === "P" || addressing === "Q" || addressing === "N";
-    code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]!);
+    code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]! + this.#at);
     this.#expressions.emit(value);
     if (value.width === 32 && !vectorFile && !mmx) code.op("i64.extend_i32_u").memory("i64.store");
     else storeWidth(code, value.width, 0, false);
-    if (mmx) code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]!).i32(0xffff).memory("i32.store16", 8);
+    if (mmx) code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]! + this.#at).i32(0xffff).memory("i32.store16", 8);
   }
 
   #prepareFlags(effect: Extract<Effect, { kind: "flags" }>): void {
@@ -578,19 +617,9 @@ export class HandlerEmitter implements Binding {
     return this.#spec.row.operands.some(({ addressing }) => addressing === "J");
   }
 
-  #condition: Value | undefined | null = null;
-  /** The condition of the fused jump as a function of this instruction's operands. */
-  #fusedCondition(): Value | undefined {
-    if (this.#condition !== null) return this.#condition;
-    this.#condition = undefined;
-    const { fused } = this.#spec;
-    if (fused) this.#condition = fusedCondition(this.#effects, effectsOf(fused.row.semantics, fused.form).effects);
-    return this.#condition;
-  }
-
-  /** Count the instructions up to and including the one of the record at `recordOffset` from ip. */
-  #spend(recordOffset: number): void {
-    this.#code.get(budget).get(ip).memory("i32.load8_u", record.retired + recordOffset).op("i32.sub").i32(1).op("i32.sub").set(budget);
+  /** Count the instructions up to and including this one. */
+  #spend(): void {
+    this.#code.get(budget).get(ip).memory("i32.load8_u", record.retired + this.#at).op("i32.sub").i32(1).op("i32.sub").set(budget);
   }
 
   #emitNext(): void {
@@ -604,7 +633,7 @@ export class HandlerEmitter implements Binding {
         if (!shadow) code.i32(0).memory("i32.load", offset.RFLAGS).i32(1 << flagBit.TF).op("i32.and").i32(0).op("i32.ne").op("i32.or");
         code.op("i32.and");
         code.if();
-        this.#spend(0);
+        this.#spend();
         code.i32(0);
         this.#nextRip(record.next);
         code.memory("i64.store", offset.RIP);
@@ -617,8 +646,11 @@ export class HandlerEmitter implements Binding {
         this.#expressions.emit(effect.when);
         code.if();
       }
-      this.#spend(0);
-      if (this.#isRelative() && this.#spec.near) code.get(ip).get(budget).returnCall(this.#context.imports.jumpNear);
+      this.#spend();
+      if (this.#isRelative() && this.#spec.near) {
+        this.#here();
+        code.get(budget).returnCall(this.#context.imports.jumpNear);
+      }
       else {
         this.#expressions.emit(effect.target);
         code.get(budget).returnCall(this.#dispatch);
@@ -626,31 +658,21 @@ export class HandlerEmitter implements Binding {
       if (!effect.when) return;
       code.end();
     }
-    const condition = this.#fusedCondition();
-    if (condition) {
-      const { fused } = this.#spec;
-      this.#expressions.emit(condition);
-      code.if();
-      this.#spend(recordBytes);
-      if (fused!.near) code.get(ip).i32(recordBytes).op("i32.add").get(budget).returnCall(this.#context.imports.jumpNear);
-      else {
-        // The target is the second record's next instruction plus its displacement.
-        this.#nextRip(record.next, recordBytes);
-        code.get(ip).memory("i64.load32_s", record.immediate + recordBytes).op("i64.add");
-        if (fused!.form.codeSize !== 64) code.i64(fused!.form.operandSize === 16 ? 0xffffn : 0xffff_ffffn).op("i64.and");
-        code.get(budget).returnCall(this.#dispatch);
-      }
-      code.end();
-      this.#tailCall(2 * recordBytes);
-      return;
-    }
     this.#tailCall(recordBytes);
   }
 
+  /** Push the address of this instruction's record. */
+  #here(): void {
+    this.#code.get(ip);
+    if (this.#at !== 0) this.#code.i32(this.#at).op("i32.add");
+  }
+
+  /** Go on with the record `distance` bytes after this one. */
   #tailCall(distance: number): void {
+    const total = this.#at + distance;
     this.#code
-      .get(ip).i32(distance).op("i32.add").get(budget)
-      .get(ip).memory("i32.load", distance + record.handler)
+      .get(ip).i32(total).op("i32.add").get(budget)
+      .get(ip).memory("i32.load", total + record.handler)
       .returnCallIndirect(this.#context.imports.handlerType);
   }
 
@@ -685,10 +707,10 @@ export class HandlerEmitter implements Binding {
     code.block().loop();
     counter();
     code.op("i64.eqz").brIf(2);
-    this.#begin(this.#effects, undefined);
+    this.#begin(this.#effects, []);
     this.#operandTranslations.clear();
     if (this.#slow !== undefined) code.i32(0).set(this.#slow);
-    this.#emitOnce();
+    this.#emitOnce([]);
     // rCX - 1; a 32-bit count clears the upper half
     code.i32(0);
     counter();
@@ -710,7 +732,7 @@ export class HandlerEmitter implements Binding {
     // The step is over; go on with the same record unless the count is used up.
     counter();
     code.op("i64.eqz").brIf(0);
-    this.#spend(0);
+    this.#spend();
     code.get(budget).i32(0).op("i32.le_s").if();
     code.i32(0);
     this.#nextRip(record.offset);
@@ -718,7 +740,7 @@ export class HandlerEmitter implements Binding {
     code.i32(0).i32(ExitKind.budget).memory("i32.store", offset.exitKind);
     this.#leave();
     code.end();
-    code.get(ip).get(budget).get(ip).memory("i32.load", record.handler).returnCallIndirect(this.#context.imports.handlerType);
+    code.get(ip).get(budget).get(ip).memory("i32.load", record.handler + this.#at).returnCallIndirect(this.#context.imports.handlerType);
     code.end();
     this.#tailCall(recordBytes);
   }
@@ -802,24 +824,49 @@ export class HandlerEmitter implements Binding {
   }
 }
 
-/** The condition of a jump that follows, as a function of the operands; undefined where the two cannot be fused. */
-export const fusedCondition = (effects: readonly Effect[], jump: readonly Effect[]): Value | undefined => {
-  const flags = effects.filter((effect) => effect.kind === "flags");
-  if (flags.length !== 1 || flags[0]!.when !== undefined) return undefined;
-  if (effects.some(({ kind }) => kind === "jump" || kind === "attention" || kind === "interruptShadow")) return undefined;
-  if (jump.length !== 1 || jump[0]!.kind !== "jump" || jump[0]!.when === undefined) return undefined;
-  const known = flags[0]!.flags;
-  let foreign = false;
-  const condition = substitute(jump[0]!.when, (value) => {
-    if (value.op === "flag") {
-      const found = known[value.attr as FlagName];
-      if (found === undefined) foreign = true;
-      return found;
-    }
-    if (value.args.length === 0 && !value.isConst) foreign = true;
-    return undefined;
-  });
-  return foreign ? undefined : condition;
+const isStatus = (name: Value["attr"]): boolean => (statusFlags as readonly unknown[]).includes(name);
+
+/** Is the value a function of status flags alone? */
+const readsFlagsOnly = (value: Value): boolean => {
+  if (value.op === "flag") return isStatus(value.attr);
+  if (value.width !== 1 || value.args.length === 0) return false;
+  if (value.op !== "not" && value.op !== "and" && value.op !== "or" && value.op !== "xor" && value.op !== "equal") return false;
+  return value.args.every((arg) => arg.isConst || readsFlagsOnly(arg)) && value.args.some((arg) => !arg.isConst);
+};
+
+/**
+ * For two instructions in a row: the conditions of the second on status flags, each as a function of what the first one
+ * reads; undefined where the two cannot share a handler, or the second reads no flags.
+ */
+export const fusion = (first: readonly Effect[], second: readonly Effect[]): Map<Value, Value> | undefined => {
+  const writes = first.filter((effect) => effect.kind === "flags");
+  if (writes.length !== 1 || writes[0]!.when !== undefined) return undefined;
+  if (first.some(({ kind }) => kind === "jump" || kind === "attention" || kind === "interruptShadow")) return undefined;
+  const known = writes[0]!.flags;
+  const conditions = new Map<Value, Value>();
+  const seen = new Set<Value>();
+  const visit = (value: Value | undefined): boolean => {
+    if (value === undefined || seen.has(value)) return true;
+    seen.add(value);
+    if (value.op === "rflags") return false;
+    if (!readsFlagsOnly(value)) return value.args.every(visit);
+    const condition = substitute(value, (leafValue) => (leafValue.op === "flag" ? known[leafValue.attr as FlagName] : undefined));
+    if (condition === undefined) return false;
+    conditions.set(value, condition);
+    return true;
+  };
+  for (const effect of second) {
+    const fits =
+      effect.kind === "load" ? visit(effect.address)
+      : effect.kind === "store" ? visit(effect.address) && visit(effect.value)
+      : effect.kind === "fault" ? visit(effect.when) && visit(effect.errorCode) && visit(effect.commit?.value)
+      : effect.kind === "writeOperand" || effect.kind === "writeRegister" ? visit(effect.value)
+      : effect.kind === "jump" ? visit(effect.target) && visit(effect.when)
+      : effect.kind === "flags" ? visit(effect.when) && (lazyFlagsOf(effect.flags)?.inputs ?? Object.values(effect.flags)).every(visit)
+      : visit(effect.when);
+    if (!fits) return undefined;
+  }
+  return conditions.size > 0 ? conditions : undefined;
 };
 
 const generalOffsets = new Set(generalRegisters.map((name: GeneralRegister) => offsetOf(name)));

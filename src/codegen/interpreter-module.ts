@@ -35,7 +35,6 @@ const at = {
 export class InterpreterModule {
   readonly #memory: WebAssembly.Memory;
   readonly #table: WebAssembly.Table;
-  readonly #handlers = new Map<string, number>();
   readonly #settlers = new Map<string, number>();
   readonly #foreign = new Map<Value, number>();
   readonly #foreignNodes: Value[] = [];
@@ -71,24 +70,15 @@ export class InterpreterModule {
       this.#table.set(index, core.exports[name] as () => void);
   }
 
-  get handlerCount(): number {
-    return this.#handlers.size;
-  }
+  /** Handlers made so far. */
+  handlerCount = 0;
 
-  /** The table index of a handler; a new one becomes callable at the next `materialise`. */
-  handler(spec: HandlerSpec): number {
-    let index = this.#handlers.get(spec.key);
-    if (index === undefined) {
-      index = this.#next++;
-      this.#handlers.set(spec.key, index);
-      this.#pending.push({ index, spec });
-    }
+  /** Asks for a handler: its table index, callable after the next `materialise`. */
+  add(spec: HandlerSpec): number {
+    const index = this.#next++;
+    this.#pending.push({ index, spec });
+    this.handlerCount++;
     return index;
-  }
-
-  /** The handler of this key, if it exists. */
-  known(key: string): number | undefined {
-    return this.#handlers.get(key);
   }
 
   /** Compile every handler asked for since the last call. Must be called before their records run. */
@@ -99,7 +89,7 @@ export class InterpreterModule {
     const builder = new ModuleBuilder();
     const imports = this.#declareImports(builder);
     const settleType = builder.type([]);
-    const bodies: { index: number; body: FunctionBody }[] = [];
+    const bodies: { index: number; body: FunctionBody; name: string }[] = [];
     const context: HandlerContext = {
       imports,
       settleFunction: (flags: LazyFlags): number => {
@@ -107,7 +97,7 @@ export class InterpreterModule {
         if (index === undefined) {
           index = this.#next++;
           this.#settlers.set(flags.key, index);
-          bodies.push({ index, body: emitSettle(flags, context, settleType) });
+          bodies.push({ index, body: emitSettle(flags, context, settleType), name: "settle flags" });
         }
         return index;
       },
@@ -120,8 +110,8 @@ export class InterpreterModule {
         return number;
       },
     };
-    for (const { index, spec } of pending) bodies.push({ index, body: new HandlerEmitter(spec, context).emit() });
-    for (const { index, body } of bodies) builder.export(`${index}`, builder.function(body));
+    for (const { index, spec } of pending) bodies.push({ index, body: new HandlerEmitter(spec, context).emit(), name: nameOf(spec) });
+    for (const { index, body, name } of bodies) builder.export(`${index}`, builder.function(body, name));
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(builder.build()), this.#imports);
     if (this.#next > this.#table.length) this.#table.grow(Math.max(4096, this.#next - this.#table.length));
     for (const { index } of bodies) this.#table.set(index, exports[`${index}`] as () => void);
@@ -157,7 +147,7 @@ export class InterpreterModule {
     const define = (name: string, type: number, params: number, write: (code: Code) => void): number => {
       const code = new Code(params);
       write(code);
-      const index = builder.function({ type, locals: code.locals, code: code.bytes() });
+      const index = builder.function({ type, locals: code.locals, code: code.bytes() }, name);
       builder.export(name, index);
       return index;
     };
@@ -254,3 +244,9 @@ export class InterpreterModule {
     return builder.build();
   }
 }
+
+/** For profiles: mnemonic, operand letters and widths, what it is fused with. */
+const nameOf = ({ row, form, fused, repeat }: HandlerSpec): string => {
+  const operands = form.operands.map(({ kind, width }) => `${kind[0]}${width}`);
+  return `${repeat === "none" ? "" : "rep "}${row.semantics.mnemonic} ${operands}${fused ? ` + ${fused.row.semantics.mnemonic}` : ""}`;
+};

@@ -1,4 +1,4 @@
-import { type AddressShape, fusedCondition, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
+import { type AddressShape, fusion, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
 import { fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
 import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../codegen/memory-map.ts";
 import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
@@ -22,6 +22,10 @@ interface CodePage {
   /** 64-byte granules that hold code: one byte each. */
   readonly granules: Uint8Array;
 }
+
+const planNumber: Record<SegmentPlan, number> = { zero: 0, base: 1, checked: 2 };
+const shapeNumber: Record<AddressShape, number> = { base: 0, full: 1, wide: 2 };
+const repeatNumber = { none: 0, repz: 1, repnz: 2 } as const;
 
 const granuleShift = 6;
 const zeroSlot = offsetOf("zero");
@@ -52,12 +56,30 @@ const endsBlock = (effects: readonly Effect[]): boolean =>
 
 /** What is known of an instruction form once its effects have been built. */
 interface FormFacts {
+  /** Small, dense. */
+  readonly number: number;
   readonly effects: readonly Effect[];
   readonly ends: boolean;
   readonly jumps: boolean;
   readonly shadows: boolean;
-  /** It only computes on registers and writes all flags: may be fused with the jump that follows. */
   readonly setsFlags: boolean;
+  /** Handlers of its variants, alone; and, by the number of the second one's variant, with another after it. */
+  readonly handlers: Map<number, number>;
+  readonly pairs: Map<number, Map<number, number>>;
+  /** Whether a form (by number) that follows can share its handler. */
+  readonly fusesWith: Map<number, boolean>;
+}
+
+/** One decoded instruction as a handler sees it. */
+interface Variant {
+  readonly instruction: Instruction;
+  readonly facts: FormFacts;
+  readonly shape: AddressShape;
+  readonly wideImmediate: boolean;
+  readonly near: boolean;
+  readonly operandSegments: readonly (SegmentPlan | undefined)[];
+  /** Everything of it besides the form, as a number. */
+  readonly number: number;
 }
 
 /**
@@ -74,8 +96,12 @@ export class CodeCache {
   #pages = new Map<number, CodePage>();
   #next = recordsOffset;
   #instructions: (Instruction | undefined)[] = [];
-  readonly #facts = new Map<string, FormFacts>();
-  readonly #fusable = new Map<string, boolean>();
+  readonly #facts = new Map<number, FormFacts>();
+  /** Records that a single step of the instruction at a record runs. */
+  #stepRecords = new Map<number, number>();
+  /** Where each block's records begin, ascending, and the memory offset of its page. */
+  #blockStarts: number[] = [];
+  #blockPages: number[] = [];
 
   /** How often everything was dropped; instructions decoded in all. */
   flushes = 0;
@@ -102,15 +128,22 @@ export class CodeCache {
     return page?.entries.get(key) ?? this.#decodeBlock(pageOffset, offset, rip, limit, mode, key);
   }
 
-  /** Let the jump of a record go straight to `target`, provided that both are of this page. */
-  link(recordOffset: number, target: number, pageOffset: number): void {
-    const ranges = this.#pages.get(pageOffset)?.records;
-    if (ranges === undefined) return;
-    for (let n = 0; n < ranges.length; n += 2)
-      if (recordOffset >= ranges[n]! && recordOffset < ranges[n + 1]!) {
-        this.#view.setInt32(recordOffset + record.displacement, target, true);
-        return;
-      }
+  /** Memory offset of the page that a record was decoded from. */
+  #pageOfRecord(at: number): number {
+    let low = 0;
+    let high = this.#blockStarts.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (this.#blockStarts[middle]! <= at) low = middle;
+      else high = middle;
+    }
+    return this.#blockPages[low] ?? -1;
+  }
+
+  /** Let the jump of a record go straight to `target`, provided that both are of one page. */
+  link(at: number, target: number): void {
+    if (this.#pageOfRecord(at) === this.#pageOfRecord(target))
+      this.#view.setInt32(at + record.displacement, target, true);
   }
 
   /** Drop every record. Must not be called while translated code runs. */
@@ -118,6 +151,9 @@ export class CodeCache {
     for (const pageOffset of this.#pages.keys()) this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 0;
     this.#pages.clear();
     this.#instructions = [];
+    this.#stepRecords.clear();
+    this.#blockStarts = [];
+    this.#blockPages = [];
     this.#next = recordsOffset;
     this.#tlb.purgeJumps();
     this.flushes++;
@@ -175,16 +211,21 @@ export class CodeCache {
     return this.#instructions[this.#view.getInt32(recordOffset + record.displacement, true)]!;
   }
 
-  #factsOf(instruction: Instruction, key: string): FormFacts {
+  #factsOf(instruction: Instruction): FormFacts {
+    const key = numberOf(instruction.row) * 2 ** 28 + formKey(instruction);
     let facts = this.#facts.get(key);
     if (facts === undefined) {
       const { effects } = effectsOf(instruction.row.semantics, formOf(instruction));
       facts = {
+        number: this.#facts.size,
         effects,
         ends: endsBlock(effects),
         jumps: effects.some(({ kind }) => kind === "jump"),
         shadows: effects.some(({ kind }) => kind === "interruptShadow"),
         setsFlags: effects.some(({ kind }) => kind === "flags"),
+        handlers: new Map(),
+        pairs: new Map(),
+        fusesWith: new Map(),
       };
       this.#facts.set(key, facts);
     }
@@ -226,7 +267,9 @@ export class CodeCache {
     let at = first;
     let offset = start;
     let retired = 0;
-    let previous: { at: number; instruction: Instruction; facts: FormFacts; key: string } | undefined;
+    let previous: { readonly at: number; readonly variant: Variant } | undefined;
+    this.#blockStarts.push(first);
+    this.#blockPages.push(pageOffset);
     for (;;) {
       // How far the code segment reaches: beyond it the fetch faults, which the processor reports.
       const room = mode.flatCode
@@ -287,26 +330,12 @@ export class CodeCache {
         break;
       }
       const ripNow = rip + (offset - start);
-      const formText = `${numberOf(instruction.row)}:${formKey(instruction)}`;
-      const facts = this.#factsOf(instruction, formText);
-      const near = this.#isNear(instruction, ripNow, offset);
-      this.#writeRecord(at, instruction, mode, offset, retired, near);
-      // An instruction that sets the flags for the jump after it does both.
-      if (
-        previous?.facts.setsFlags &&
-        !previous.facts.jumps &&
-        isRelative(instruction.row) &&
-        facts.jumps &&
-        this.#isFusable(previous, instruction, facts, formText)
-      ) {
-        const spec = this.#spec(previous.instruction, mode, true, {
-          row: instruction.row,
-          form: formOf(instruction),
-          near,
-          key: formText,
-        });
-        this.#view.setUint32(previous.at + record.handler, this.#module.handler(spec), true);
-      }
+      const facts = this.#factsOf(instruction);
+      const variant = this.#variant(instruction, facts, mode, this.#isNear(instruction, ripNow, offset));
+      this.#writeRecord(at, variant, mode, offset, retired);
+      // An instruction that sets the flags that the next one reads does both.
+      if (previous !== undefined && !repeated && this.#fuses(previous.variant.facts, facts))
+        this.#view.setUint32(previous.at + record.handler, this.#pairHandler(previous.variant, variant, mode), true);
       at += recordBytes;
       offset += instruction.length;
       retired++;
@@ -333,7 +362,7 @@ export class CodeCache {
         at += recordBytes;
         break;
       }
-      previous = { at: at - recordBytes, instruction, facts, key: formText };
+      previous = facts.setsFlags && !facts.jumps ? { at: at - recordBytes, variant } : undefined;
     }
     this.#next = at;
     this.#module.materialise();
@@ -347,21 +376,38 @@ export class CodeCache {
       if (granule < page.granules.length) page.granules[granule] = 1;
   }
 
-  #isFusable(
-    previous: { facts: FormFacts; key: string },
-    jump: Instruction,
-    jumpFacts: FormFacts,
-    jumpKey: string,
-  ): boolean {
-    const key = `${previous.key}+${jumpKey}`;
-    let fusable = this.#fusable.get(key);
-    if (fusable === undefined) {
-      fusable =
-        jump.row.operands.length === 1 &&
-        fusedCondition(previous.facts.effects, jumpFacts.effects) !== undefined;
-      this.#fusable.set(key, fusable);
+  #fuses(first: FormFacts, second: FormFacts): boolean {
+    let fuses = first.fusesWith.get(second.number);
+    if (fuses === undefined) {
+      fuses = fusion(first.effects, second.effects) !== undefined;
+      first.fusesWith.set(second.number, fuses);
     }
-    return fusable;
+    return fuses;
+  }
+
+  #handler(variant: Variant, mode: CodeMode): number {
+    const { handlers } = variant.facts;
+    let handler = handlers.get(variant.number);
+    if (handler === undefined) {
+      handler = this.#module.add(this.#spec(variant, mode));
+      handlers.set(variant.number, handler);
+    }
+    return handler;
+  }
+
+  #pairHandler(first: Variant, second: Variant, mode: CodeMode): number {
+    let bySecond = first.facts.pairs.get(first.number);
+    if (bySecond === undefined) {
+      bySecond = new Map();
+      first.facts.pairs.set(first.number, bySecond);
+    }
+    const key = second.facts.number * 2 ** 24 + second.number;
+    let handler = bySecond.get(key);
+    if (handler === undefined) {
+      handler = this.#module.add({ ...this.#spec(first, mode), fused: this.#spec(second, mode) });
+      bySecond.set(key, handler);
+    }
+    return handler;
   }
 
   /** Does a relative branch stay in its page, without any truncation of the target taking part? */
@@ -381,67 +427,59 @@ export class CodeCache {
     return operand.kind === "immediate" ? Number(BigInt.asIntN(operand.width, operand.value)) : 0;
   }
 
-  #spec(
-    instruction: Instruction,
-    mode: CodeMode,
-    near: boolean,
-    fused?: { row: Row; form: HandlerSpec["form"]; near: boolean; key: string },
-  ): HandlerSpec {
-    const { row } = instruction;
+  #variant(instruction: Instruction, facts: FormFacts, mode: CodeMode, near: boolean): Variant {
+    const { operands, row } = instruction;
     let shape: AddressShape = "base";
     let wideImmediate = false;
-    const operandSegments: (SegmentPlan | undefined)[] = instruction.operands.map((operand) => {
-      if (operand.kind === "immediate") {
-        if (operand.width === 64 && BigInt.asIntN(32, operand.value) !== BigInt.asIntN(64, operand.value))
-          wideImmediate = true;
-        return undefined;
+    let operandPlans = 0;
+    const operandSegments: (SegmentPlan | undefined)[] = [];
+    for (let n = 0; n < operands.length; n++) {
+      const operand = operands[n]!;
+      if (operand.kind === "memory") {
+        if (operand.index !== undefined) shape = "full";
+        if (operand.displacement > 0x7fff_ffffn || operand.displacement < -0x8000_0000n) shape = "wide";
+        const plan = mode.plans[operand.segment];
+        operandSegments.push(plan);
+        operandPlans = operandPlans * 4 + planNumber[plan];
+        continue;
       }
-      if (operand.kind !== "memory") return undefined;
-      if (operand.index !== undefined) shape = "full";
-      if (BigInt.asIntN(32, operand.displacement) !== operand.displacement) shape = "wide";
-      return mode.plans[operand.segment];
-    });
-    const repeat = row.repeat === undefined ? "none" : instruction.rep;
-    let plans = 0;
-    for (const name of ["ES", "CS", "SS", "DS", "FS", "GS"] as const)
-      plans = plans * 3 + (mode.plans[name] === "zero" ? 0 : mode.plans[name] === "base" ? 1 : 2);
-    const key = `${numberOf(row)}:${formKey(instruction)}:${shape}:${operandSegments.join()}:${plans}:${near ? 1 : 0}:${repeat}:${wideImmediate ? 1 : 0}:${fused ? `${fused.key}:${fused.near}` : ""}`;
-    return {
-      key,
-      row,
-      form: formOf(instruction),
-      shape,
-      operandSegments,
-      plans: mode.plans,
-      near,
-      repeat,
-      fused,
-      wideImmediate,
-    };
+      if (
+        operand.kind === "immediate" &&
+        operand.width === 64 &&
+        BigInt.asIntN(32, operand.value) !== BigInt.asIntN(64, operand.value)
+      )
+        wideImmediate = true;
+      operandSegments.push(undefined);
+    }
+    const repeat = row.repeat === undefined ? 0 : repeatNumber[instruction.rep];
+    const place = (mode.plansNumber * 16 + operandPlans) * 3 + shapeNumber[shape];
+    const number = ((place * 3 + repeat) * 2 + (near ? 1 : 0)) * 2 + (wideImmediate ? 1 : 0);
+    return { instruction, facts, shape, wideImmediate, near, operandSegments, number };
   }
 
-  #writeRecord(
-    at: number,
-    instruction: Instruction,
-    mode: CodeMode,
-    offset: number,
-    retired: number,
-    near: boolean,
-  ): void {
+  #spec({ instruction, shape, near, operandSegments, wideImmediate }: Variant, mode: CodeMode): HandlerSpec {
+    const { row } = instruction;
+    const repeat = row.repeat === undefined ? "none" : instruction.rep;
+    const form = formOf(instruction);
+    const { plans } = mode;
+    return { row, form, shape, operandSegments, plans, near, repeat, fused: undefined, wideImmediate };
+  }
+
+  #writeRecord(at: number, variant: Variant, mode: CodeMode, offset: number, retired: number): void {
     const view = this.#view;
-    const spec = this.#spec(instruction, mode, near);
-    this.#blank(at, this.#module.handler(spec), offset, offset + instruction.length, retired);
+    const { instruction, near } = variant;
+    this.#blank(at, this.#handler(variant, mode), offset, offset + instruction.length, retired);
     let slot = 0;
     for (const [index, operand] of instruction.operands.entries()) {
       if (operand.kind === "register") {
         view.setUint16(at + record.slot0 + 2 * slot, registerOffset(operand), true);
         slot++;
       } else if (operand.kind === "immediate") {
-        if (spec.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);
+        if (variant.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);
         else view.setInt32(at + record.immediate, Number(BigInt.asIntN(32, operand.value)), true);
       } else if (operand.kind === "memory" && instruction.row.operands[index]!.addressing !== "Y")
         // ES:rDI needs nothing from the record: the one encoded address is the other operand's.
-        this.#writeAddress(at, operand, offset + instruction.length, spec.shape);
+        this.#writeAddress(at, operand, offset + instruction.length, variant.shape);
     }
     if (near) {
       view.setInt32(
@@ -476,10 +514,35 @@ export class CodeCache {
 
   /** A record of one instruction that returns to the processor after it. `offset`: its page offset. */
   stepRecord(instruction: Instruction, offset: number, mode: CodeMode): number {
-    const at = stepRecordsOffset;
-    this.#writeRecord(at, instruction, mode, offset, 0, false);
+    this.#writeStep(stepRecordsOffset, instruction, offset, mode);
+    return stepRecordsOffset;
+  }
+
+  #writeStep(at: number, instruction: Instruction, offset: number, mode: CodeMode): void {
+    const variant = this.#variant(instruction, this.#factsOf(instruction), mode, false);
+    this.#writeRecord(at, variant, mode, offset, 0);
     this.#exitRecord(at + recordBytes, ExitKind.stepped, (offset + instruction.length) & 0xffff, 1);
     this.#module.materialise();
-    return at;
+  }
+
+  /**
+   * The same for the instruction decoded into the record at `at`, kept for the next time; 0 where that cannot be. For
+   * instructions that touch a device again and again.
+   */
+  repeatedStep(at: number, mode: CodeMode): number {
+    const known = this.#stepRecords.get(at);
+    if (known !== undefined) return known;
+    if (this.full) return 0;
+    const offset = this.#view.getUint16(at + record.offset, true);
+    const page = this.#pageOfRecord(at);
+    const decoded = decode(this.#bytes, page + offset, 4096 - offset, mode, this.#has);
+    if (!("row" in decoded)) return 0;
+    const { row } = decoded;
+    if (row.semantics.build === undefined || row.unit !== undefined || row.protectedOnly || row.semantics.mnemonic === "STI") return 0;
+    const step = this.#next;
+    this.#next += 2 * recordBytes;
+    this.#writeStep(step, decoded, offset, mode);
+    this.#stepRecords.set(at, step);
+    return step;
   }
 }

@@ -12,6 +12,8 @@ import { codeSize, cpl, isProtected, isRealLike, stackSize } from "./mode.ts";
 export interface CodeMode extends DecodeMode {
   readonly number: number;
   readonly plans: SegmentPlans;
+  /** The same as a number below 4096. */
+  readonly plansNumber: number;
   /** Some of x87, MMX, SSE would fault, or an x87 exception is pending: their instructions are left to the processor, which knows which. */
   readonly unitsBlocked: boolean;
   /** Instruction bytes are within the code segment's limit wherever they are. */
@@ -100,6 +102,7 @@ export class CodeModes {
       codeSize: codeSize(state),
       stackSize: stackSize(state),
       realLike: isRealLike(state),
+      plansNumber: plans,
       plans: { ES: plan(0), CS: plan(1), SS: plan(2), DS: plan(3), FS: plan(4), GS: plan(5) },
       unitsBlocked,
       flatCode,

@@ -1,6 +1,7 @@
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
-import { InterpreterModule } from "../codegen/interpreter-module.ts";
+import { AccessWord } from "../codegen/handler.ts";
+import { fixedHandlers, InterpreterModule } from "../codegen/interpreter-module.ts";
 import { ExitKind, maximumBlock, record } from "../codegen/record.ts";
 import { decode } from "../isa/decode.ts";
 import type { DecodeFault, DecodeIncomplete, Instruction } from "../isa/instruction.ts";
@@ -246,8 +247,7 @@ export class LogicalProcessor implements Core {
       }
       const given = left - maximumBlock;
       module.run(start, given);
-      this.#bounceUsed = 0;
-      this.#bounceWrites.length = 0;
+      if (this.#bounceUsed !== 0) this.#dropBounce();
       const at = view.getUint32(exitRecordOffset, true);
       let retired = given - view.getInt32(exitBudgetOffset, true);
       const kind = view.getUint32(exitKindOffset, true);
@@ -270,7 +270,7 @@ export class LogicalProcessor implements Core {
       this.#count(retired);
       switch (kind) {
         case ExitKind.fault:
-          this.#raise(this.#missFault ?? this.#exitFault(at));
+          this.#raise(this.#missFault ?? this.#exitFault());
           break;
         case ExitKind.procedure: {
           const instruction = engine.cache.instruction(at);
@@ -279,7 +279,7 @@ export class LogicalProcessor implements Core {
           break;
         }
         case ExitKind.step:
-          left -= this.step();
+          left -= this.#stepAgain(at);
           break;
       }
     }
@@ -311,10 +311,8 @@ export class LogicalProcessor implements Core {
     this.#setRipTo(this.state.view.getInt32(at + record.immediate, true));
     if (engine.cache.full) return;
     const target = this.#lookUp();
-    if (target !== 0 && this.#lookedUpPage >= 0) engine.cache.link(at, target, this.#lookedUpPage);
+    if (target !== 0) engine.cache.link(at, target);
   }
-
-  #lookedUpPage = -1;
 
   /** The record of the code at CS:RIP, with ripBase set for it; 0 where only a single step can tell. */
   #lookUp(): number {
@@ -331,21 +329,13 @@ export class LogicalProcessor implements Core {
     }
     const offset = low & 0xfff;
     const jumpKey = view.getUint32(jumpKeyOffset, true);
-    this.#lookedUpPage = -1;
-    // A step on the way to here must see the translation itself, so that the page of a link is known.
-    const known = engine.tlb.findJump(low, high, jumpKey);
-    if (known !== 0 && view.getUint32(known, true) !== staleHandler) {
-      this.#setRipBase(ripLow, ripHigh, offset);
+    let found = engine.tlb.findJump(low, high, jumpKey);
+    if (found === 0 || view.getUint32(found + record.handler, true) === fixedHandlers.stale) {
       const page = this.#pageOfCode(low, high);
-      this.#lookedUpPage = page;
-      return page < 0 ? 0 : known;
+      if (page < 0) return 0;
+      found = engine.cache.find(page, offset, ripLow, view.getUint32(csLimitOffset, true), mode);
+      if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found);
     }
-    const page = this.#pageOfCode(low, high);
-    if (page < 0) return 0;
-    this.#lookedUpPage = page;
-    const limit = view.getUint32(csLimitOffset, true);
-    const found = engine.cache.find(page, offset, ripLow, limit, mode);
-    if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found);
     this.#setRipBase(ripLow, ripHigh, offset);
     return found;
   }
@@ -367,10 +357,9 @@ export class LogicalProcessor implements Core {
   }
 
   /** The exception a handler raised by itself. */
-  #exitFault(at: number): Fault {
+  #exitFault(): Fault {
     const { state } = this;
     const code = state.view.getInt32(offsetOf("exitErrorCode"), true);
-    void at;
     return new Fault(state.exitVector, code < 0 ? undefined : code);
   }
 
@@ -502,6 +491,13 @@ export class LogicalProcessor implements Core {
     return retired;
   }
 
+  /** Carry out the instruction of a record that met a device, without looking at its bytes again. */
+  #stepAgain(at: number): number {
+    const step = this.engine.cache.repeatedStep(at, this.#mode);
+    if (step === 0) return this.step();
+    return this.#runStep(step, this.state.view.getUint16(at + record.offset, true), false);
+  }
+
   #stepTranslated(instruction: Instruction): number {
     const { state, engine } = this;
     const { view } = state;
@@ -511,16 +507,22 @@ export class LogicalProcessor implements Core {
     const offset = linearLow & 0xfff;
     this.#setRipBase(ripLow, view.getUint32(ripOffset + 4, true), offset);
     const at = engine.cache.stepRecord(instruction, offset, this.#mode);
+    return this.#runStep(at, offset, instruction.row.semantics.mnemonic === "STI");
+  }
+
+  /** Run a step's records; ripBase and RIP are those of the instruction. */
+  #runStep(at: number, offset: number, enables: boolean): number {
+    const { state, engine } = this;
+    const { view } = state;
     this.#stepping = true;
     engine.module.run(at, 1);
     this.#stepping = false;
-    this.#bounceUsed = 0;
-    this.#bounceWrites.length = 0;
+    if (this.#bounceUsed !== 0) this.#dropBounce();
     const kind = view.getUint32(exitKindOffset, true);
     engine.module.settle();
     switch (kind) {
       case ExitKind.fault: {
-        const fault = this.#missFault ?? this.#exitFault(at);
+        const fault = this.#missFault ?? this.#exitFault();
         this.#setRipTo(offset);
         this.#raise(fault);
         return 0;
@@ -533,7 +535,7 @@ export class LogicalProcessor implements Core {
         break;
     }
     if (
-      instruction.row.semantics.mnemonic === "STI" &&
+      enables &&
       (view.getUint32(flagsOffset, true) & IF) !== 0 &&
       kind === ExitKind.stepped
     )
@@ -567,8 +569,8 @@ export class LogicalProcessor implements Core {
     const { view } = state;
     const low = view.getUint32(slowAddressOffset, true);
     const high = view.getUint32(slowAddressOffset + 4, true);
-    const size = access & 0xff;
-    const write = (access & 0x100) !== 0;
+    const size = access & AccessWord.size;
+    const write = (access & AccessWord.write) !== 0;
     const inPage = low & 0xfff;
     const long = this.#mode.codeSize === 64;
     if (long) {
@@ -578,7 +580,7 @@ export class LogicalProcessor implements Core {
         (lastLow > 0xffff_ffff &&
           !isCanonicalHalves(lastLow >>> 0, (high + 1) >>> 0, this.model.linearAddressBits))
       )
-        return this.#refuse(new Fault(access & 0x200 ? Exception.SS : this.#segmentFault(), 0));
+        return this.#refuse(new Fault(access & AccessWord.stack ? Exception.SS : this.#segmentFault(), 0));
     }
     const kind = (write ? Access.WRITE : Access.READ) | (cpl(state) === 3 ? Access.USER : 0);
     const translation = walk(this, high, low, kind);
@@ -586,10 +588,10 @@ export class LogicalProcessor implements Core {
     const { frame, address, mayRead, mayWrite, pageSize } = translation;
     const offset = engine.guest.offsetOf(frame);
     if (inPage + size <= 4096) {
-      if (offset < 0) return this.#device(address, size, write);
+      if (offset < 0) return this.#device(address, size, access);
       const code = engine.guest.codePages[GuestMemory.pageOf(offset)] !== 0;
       if (write) {
-        if (!engine.guest.isWritable(address)) return this.#bounce(address, size, size, 0, true);
+        if (!engine.guest.isWritable(address)) return this.#bounce(address, size, size, 0, access);
         if (code) engine.guest.onCodeWrite(offset + inPage, size);
       }
       const stillCode = engine.guest.codePages[GuestMemory.pageOf(offset)] !== 0;
@@ -614,7 +616,7 @@ export class LogicalProcessor implements Core {
     const second = walk(this, nextHigh, nextLow, kind);
     if (second instanceof Fault) return this.#refuse(second);
     if (!this.#stepping && (offset < 0 || !engine.guest.isRam(second.address))) return this.#needStep();
-    return this.#bounce(address, size, firstLength, second.address, write);
+    return this.#bounce(address, size, firstLength, second.address, access);
   }
 
   /** #SS for operands in the stack segment, #GP for others: the record says which. */
@@ -633,16 +635,19 @@ export class LogicalProcessor implements Core {
     return 0;
   }
 
-  #device(address: number, size: number, write: boolean): number {
-    return this.#stepping ? this.#bounce(address, size, size, 0, write) : this.#needStep();
+  #device(address: number, size: number, access: number): number {
+    return this.#stepping ? this.#bounce(address, size, size, 0, access) : this.#needStep();
   }
 
   /** Gather an access that cannot be made in place; a write is carried out by `flushBounce`. */
-  #bounce(first: number, size: number, firstLength: number, second: number, write: boolean): number {
+  #bounce(first: number, size: number, firstLength: number, second: number, access: number): number {
     const offset = bounceOffset + this.#bounceUsed;
     this.#bounceUsed = (this.#bounceUsed + 64) % bounceBytes;
     const { bytes, view } = this.engine.guest;
-    if (firstLength === size) {
+    const write = (access & AccessWord.write) !== 0;
+    if (write && !(access & AccessWord.modify)) {
+      // Nothing is read: a device register may care.
+    } else if (firstLength === size) {
       if (size <= 4) {
         const value = this.physical.read(first, size as 1 | 2 | 4);
         if (size === 1) bytes[offset] = value;
@@ -671,7 +676,11 @@ export class LogicalProcessor implements Core {
         for (let n = 0; n < size; n++)
           this.physical.write(n < firstLength ? first + n : second + n - firstLength, bytes[offset + n]!, 1);
     }
-    this.#bounceWrites.length = 0;
+    this.#dropBounce();
+  }
+
+  #dropBounce(): void {
+    if (this.#bounceWrites.length > 0) this.#bounceWrites.length = 0;
     this.#bounceUsed = 0;
   }
 
@@ -696,7 +705,6 @@ export class LogicalProcessor implements Core {
   }
 }
 
-const staleHandler = 5;
 const engine_has = (model: CpuModel, feature: string): boolean => model.has(feature);
 
 const isCanonicalHalves = (low: number, high: number, bits: number): boolean => {

@@ -95,6 +95,7 @@ export class ModuleBuilder {
   readonly #imports: ((out: ByteWriter) => void)[] = [];
   readonly #bodies: FunctionBody[] = [];
   readonly #exports: { name: string; index: number }[] = [];
+  readonly #names: { name: string; index: number }[] = [];
   #importedFunctions = 0;
 
   type(params: readonly ValueType[], results: readonly ValueType[] = []): number {
@@ -145,9 +146,12 @@ export class ModuleBuilder {
     return this.#importedFunctions + this.#bodies.length;
   }
 
-  function(body: FunctionBody): number {
+  /** Add a function; `name` is what profilers and debuggers show. */
+  function(body: FunctionBody, name?: string): number {
     this.#bodies.push(body);
-    return this.#importedFunctions + this.#bodies.length - 1;
+    const index = this.#importedFunctions + this.#bodies.length - 1;
+    if (name !== undefined) this.#names.push({ name, index });
+    return index;
   }
 
   export(name: string, index: number): void {
@@ -205,6 +209,19 @@ export class ModuleBuilder {
         body.bytes(entry.result());
       }
     });
+    if (this.#names.length > 0)
+      section(0, (body) => {
+        body.name("name");
+        const map = new ByteWriter();
+        map.unsigned(this.#names.length);
+        for (const { name, index } of this.#names) {
+          map.unsigned(index);
+          map.name(name);
+        }
+        body.byte(1); // function names
+        body.unsigned(map.length);
+        body.bytes(map.result());
+      });
     return out.result();
   }
 }
