@@ -107,11 +107,13 @@ export class AptClient {
       ["update", ...NETWORK, ...this.#privateState(architecture)],
       this.#directory,
     );
-    const outcome = update.ok
-      ? ("updated" as const)
-      : {
-          unavailable: `apt-get cannot update its package lists: ${update.complaint || "it gave no reason"}`,
-        };
+    // Unreachable archives are only warnings to apt-get, which then goes on with the lists it had.
+    const outcome =
+      update.ok && !update.complaint.startsWith("Failed to fetch")
+        ? ("updated" as const)
+        : {
+            unavailable: `apt-get cannot update its package lists: ${update.complaint || "it gave no reason"}`,
+          };
     this.#updated.set(architecture, outcome);
     return outcome;
   }
