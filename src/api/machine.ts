@@ -55,8 +55,11 @@ const LEAST_SLICE = 1_000;
 const LARGEST_SLICE = 100_000_000;
 /** A guest with interrupts off that does nothing for so long in real time is halted for good: no NMI will come. */
 const DEAD_NS = 10_000_000_000;
-/** So often the machine may go through many jumps of virtual time without an instruction before it counts as halted for good. */
-const FRUITLESS_RUNS = 10;
+/**
+ * So often the machine may go through 100,000 jumps of virtual time without an instruction before it counts as halted for good: one
+ * with interrupts on waits for something rare beside a timer that ticks unheard.
+ */
+const FRUITLESS_RUNS = { interruptsOff: 0, interruptsOn: 10 } as const;
 const HASH_BYTES = 32;
 const IF = 1 << 9;
 const activityHlt = 1;
@@ -328,7 +331,7 @@ export class Machine {
           ? !mayWake
           : realTime
             ? !canWake && nowNs - idleSinceNs > DEAD_NS
-            : ++fruitless > FRUITLESS_RUNS && !mayWake;
+            : ++fruitless > FRUITLESS_RUNS[canWake ? "interruptsOn" : "interruptsOff"] && !mayWake;
       if (isHopeless) return ended("halted");
       if (stop.untilNs === undefined || realTime) await this.#idle(stop.untilNs, deadline);
     }

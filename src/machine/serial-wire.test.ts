@@ -33,7 +33,7 @@ describe("serial wire", () => {
     const all: number[] = [];
     for (let n = 0; n < 10; n++) {
       all.push(...chip.got.splice(0));
-      clock.advance(20_000);
+      clock.advance(1_000);
     }
     expect(Uint8Array.from(all)).toEqual(sent);
     expect(wire.pending).toBe(0);

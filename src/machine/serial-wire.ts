@@ -9,10 +9,9 @@ export interface SerialReceiver {
   receive(byte: number): void;
 }
 
-/** Virtual time between two looks at a receiver that has no room: about what 16 characters take a fast line. */
-const FULL_NS = 20_000;
-/** The same for one that nobody listens to. */
-const DEAF_NS = 1_000_000;
+/** Virtual time between two looks at a receiver that has no room or no listener: at first, and at most after doubling. */
+const FIRST_LOOK_NS = 1_000;
+const LAST_LOOK_NS = 1_000_000;
 
 /**
  * The outside end of a serial line: what is sent waits here, losing nothing, until the receiver listens and has room. When bytes are
@@ -22,6 +21,7 @@ export class SerialWire {
   /** What has not been handed over; the first `#taken` bytes have. */
   #waiting: Uint8Array[] = [];
   #taken = 0;
+  #lookNs = FIRST_LOOK_NS;
   #receiver: SerialReceiver;
   #clock: Clock;
   #timer: Timer;
@@ -56,9 +56,11 @@ export class SerialWire {
     const receiver = this.#receiver;
     for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
       if (!receiver.isListening || !receiver.canReceive) {
-        this.#timer.arm(this.#clock.nowNs + (receiver.isListening ? FULL_NS : DEAF_NS));
+        this.#timer.arm(this.#clock.nowNs + this.#lookNs);
+        this.#lookNs = Math.min(2 * this.#lookNs, LAST_LOOK_NS);
         return;
       }
+      this.#lookNs = FIRST_LOOK_NS;
       receiver.receive(first[this.#taken++]!);
       if (this.#taken === first.length) {
         this.#waiting.shift();
