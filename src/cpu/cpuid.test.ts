@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CR4 } from "../arch/control-registers.ts";
 import { featureFlags } from "../arch/cpuid-leaves.ts";
+import { rows } from "../isa/maps/index.ts";
 import { cpuModel } from "./cpu-model.ts";
 import { FakeCore, longMode, protectedMode } from "./fake-core.fixture.ts";
 import { crystalHz, modelRows, tscHz } from "./models.ts";
@@ -29,6 +30,11 @@ describe("every model", () => {
       expect(reported.toSorted()).toEqual(known.filter((flag) => features.includes(flag)).toSorted());
       expect(features.filter((feature) => !featureFlags.some((flag) => flag.name === feature))).toEqual([]);
     });
+
+  it("can offer every feature that gates rows of the opcode maps", () => {
+    const gates = new Set(rows.flatMap(({ feature }) => (feature ? [feature as string] : [])));
+    expect([...gates].filter((gate) => !featureFlags.some(({ name }) => name === gate))).toEqual([]);
+  });
 
   it("is found by name, unknown ones are not", () => {
     for (const { name } of modelRows) expect(cpuModel(name)?.name).toBe(name);

@@ -53,7 +53,7 @@ const u32Fields = [
   "MXCSR", "FCW", "FSW", /** Full 16-bit tag word: two bits a register, 3 = empty. */ "FTW", "FOP", "FCS", "FDS",
   /** VMCS encoding: 0 active, 1 HLT, 2 shutdown, 3 wait-for-SIPI. */ "activity",
   /** VMCS encoding: bit 0 blocking by STI, 1 by MOV SS, 2 by SMI, 3 by NMI. */ "interruptibility",
-  /** 1 while MWAIT waits on MONITOR.address. */ "MONITOR.armed",
+  /** Bits: 1 armed by MONITOR, 2 MWAIT waits on MONITOR.address, 4 interrupts end the wait even with IF = 0 (cpu/system.ts, Monitor). */ "MONITOR.armed",
   "PKRU",
   /** Debug exceptions to deliver after the instruction, in the VMCS format of "pending debug exceptions" (BT is bit 15). */ "pendingDebug",
 ] as const;
