@@ -1,0 +1,2 @@
+/** What only Node can offer to the library: disks in files. */
+export { DiskFile } from "./disk-file.ts";
