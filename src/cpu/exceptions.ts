@@ -5,13 +5,23 @@ import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { type Core, Fault } from "./core.ts";
 import { enterDebugException } from "./debug-registers.ts";
+import { type Descriptor, fetchDescriptor, markDescriptor, readTss } from "./descriptors.ts";
 import { linearPair, readLinearNumber, readLinearPair } from "./linear-memory.ts";
 import { cpl, iopl, isCanonical, isIa32e, isProtected, isVirtual8086 } from "./mode.ts";
 import { Access } from "./page-walk.ts";
 import {
-  currentStack, type Descriptor, fetchDescriptor, GP, getSegment, isNull, markDescriptor, NP, nullSegment, 
-  readTss, realSegment,type Segment, SS, type Stack,selectorOf, setSegment, 
-} from "./segmentation.ts"; // biome-ignore format: one list
+  GP,
+  getSegment,
+  isNull,
+  NP,
+  nullSegment,
+  realSegment,
+  type Segment,
+  SS,
+  selectorOf,
+  setSegment,
+} from "./segmentation.ts";
+import { currentStack, type Stack } from "./stack.ts";
 import { innerPointer64, innerSS64, innerStack, stack64 } from "./stack-switch.ts";
 import { switchTask } from "./task-switch.ts";
 

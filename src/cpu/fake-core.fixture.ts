@@ -4,8 +4,15 @@ import { decode } from "../isa/decode.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { CpuState } from "../state/cpu-state.ts";
 import { generalRegisters, type SegmentRegister, stateBytes, u32Fields, u64Fields } from "../state/layout.ts";
-import type { Core, CpuModel, Invalidation, LocalApicSocket, PhysicalBus, PortSpace } from "./core.ts";
-import { Fault } from "./core.ts";
+import {
+  type Core,
+  type CpuModel,
+  Fault,
+  type Invalidation,
+  type LocalApicSocket,
+  type PhysicalBus,
+  type PortSpace,
+} from "./core.ts";
 import { cpuModel, type ModelOptions } from "./cpu-model.ts";
 import { codeSize, isRealLike, stackSize } from "./mode.ts";
 import { procedures } from "./procedures.ts";

@@ -1,9 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { RFLAGS } from "../arch/flags.ts";
 import {
-  atLevel, atUser64, descriptor, FakeCore, gate, longMode, protectedMode, realMode, selector, setDescriptor, snapshot, tssBase,
+  atLevel,
+  atUser64,
+  descriptor,
+  FakeCore,
+  gate,
+  longMode,
+  protectedMode,
+  realMode,
+  selector,
+  setDescriptor,
+  snapshot,
+  tssBase,
   virtual8086,
-} from "./fake-core.fixture.ts"; // biome-ignore format: one list
+} from "./fake-core.fixture.ts";
 import { setSegment } from "./segmentation.ts";
 
 const bytes16 = (value: number): string =>

@@ -1,8 +1,14 @@
 import { CR0, CR4, XCR0 } from "../arch/control-registers.ts";
 import { Exception } from "../arch/exceptions.ts";
 import {
-  compacted, extendedComponents, initialFCW, initialMXCSR, legacyArea, MXCSR_MASK, xsaveHeader,
-} from "../arch/xsave-area.ts"; // biome-ignore format: one list
+  compacted,
+  extendedComponents,
+  initialFCW,
+  initialMXCSR,
+  legacyArea,
+  MXCSR_MASK,
+  xsaveHeader,
+} from "../arch/xsave-area.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf } from "../state/layout.ts";

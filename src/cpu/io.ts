@@ -3,9 +3,10 @@ import { RFLAGS } from "../arch/flags.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
 import { notePortAccess } from "./debug-registers.ts";
+import { readTss } from "./descriptors.ts";
 import { cpl, iopl, isProtected, isVirtual8086 } from "./mode.ts";
 import { nextRip, probeOperand, readOperand, writeGeneral, writeOperand } from "./operands.ts";
-import { GP, readTss } from "./segmentation.ts";
+import { GP } from "./segmentation.ts";
 
 /** IN, OUT, INS, OUTS (SDM Vol. 1, "Input/Output"). */
 

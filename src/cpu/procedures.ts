@@ -1,15 +1,17 @@
 import { RFLAGS } from "../arch/flags.ts";
 import type { FarPointerOperand, Instruction, RegisterOperand } from "../isa/instruction.ts";
 import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
+import * as tables from "./descriptor-tables.ts";
 import { deliverOnce, type EventType } from "./exceptions.ts";
-import { callFar, interruptReturn, jumpFar, returnFar } from "./far-transfer.ts";
+import { interruptReturn, returnFar } from "./far-return.ts";
+import { callFar, jumpFar } from "./far-transfer.ts";
 import { FXRSTOR, FXSAVE, XRSTOR, XRSTORS, XSAVE, XSAVEC, XSAVEOPT, XSAVES } from "./fpu-state.ts";
 import { IN, INS, OUT, OUTS } from "./io.ts";
 import { cpl } from "./mode.ts";
-import {
-  nextRip, readMemoryOperand, readOperand, writeOperand,
-} from "./operands.ts"; // biome-ignore format: one list
-import { currentStack, type DataSegmentRegister, GP, loadSegment } from "./segmentation.ts";
+import { nextRip, readMemoryOperand, readOperand, writeOperand } from "./operands.ts";
+import { type DataSegmentRegister, loadSegment } from "./segment-loads.ts";
+import { GP } from "./segmentation.ts";
+import { currentStack } from "./stack.ts";
 import { ENTER } from "./stack-frames.ts";
 import * as system from "./system.ts";
 import { x87Procedures } from "./x87.ts";
@@ -130,7 +132,8 @@ const INTO: Procedure = (core, instruction) => {
   return undefined;
 };
 
-const { LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW, LMSW, SMSW, CLTS } = system;
+const { LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW } = tables;
+const { LMSW, SMSW, CLTS } = system;
 const { MOV_FROM_CR, MOV_TO_CR, MOV_FROM_DR, MOV_TO_DR, INVLPG, INVPCID, INVD, WBINVD } = system;
 const { HLT, MONITOR, MWAIT, XGETBV, XSETBV, RDTSC, RDTSCP, RDPMC, RDMSR, WRMSR, CPUID, RDRAND, RDSEED } =
   system;

@@ -2,18 +2,24 @@ import { describe, expect, it } from "vitest";
 import { CR0 } from "../arch/control-registers.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import {
-  atLevel, atUser64, descriptor, FakeCore, faultOf, gdtBase, ldtBase, longMode, protectedMode, realMode, selector,
-  setDescriptor, snapshot, virtual8086,
-} from "./fake-core.fixture.ts"; // biome-ignore format: one list
+  atLevel,
+  atUser64,
+  descriptor,
+  FakeCore,
+  faultOf,
+  gdtBase,
+  ldtBase,
+  longMode,
+  protectedMode,
+  realMode,
+  selector,
+  setDescriptor,
+  snapshot,
+  virtual8086,
+} from "./fake-core.fixture.ts";
 import { Access } from "./page-walk.ts";
-import {
-  getSegment,
-  linearAddress,
-  loadSegment,
-  readMemory,
-  setSegment,
-  writeMemory,
-} from "./segmentation.ts";
+import { loadSegment } from "./segment-loads.ts";
+import { getSegment, linearAddress, readMemory, setSegment, writeMemory } from "./segmentation.ts";
 
 const text = (result: unknown): string => faultOf(result) ?? (result as bigint).toString(16);
 

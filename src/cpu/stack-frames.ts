@@ -1,7 +1,8 @@
 import type { Instruction } from "../isa/instruction.ts";
 import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
 import { writeGeneral } from "./operands.ts";
-import { currentStack, probeMemory, readMemory } from "./segmentation.ts";
+import { probeMemory, readMemory } from "./segmentation.ts";
+import { currentStack } from "./stack.ts";
 
 const numberRBP = 5;
 

@@ -1,10 +1,10 @@
 import { access as rights, segmentType, systemType, TSS16, TSS32, TSS64 } from "../arch/descriptors.ts";
 import { type Core, Fault } from "./core.ts";
+import { fetchDescriptor, markDescriptor, readTss } from "./descriptors.ts";
 import { readLinear } from "./linear-memory.ts";
 import { Access } from "./page-walk.ts";
-import {
-  fetchDescriptor, isNull, markDescriptor, nullSegment, readTss, type Segment, SS, Stack, selectorOf, TS,
-} from "./segmentation.ts"; // biome-ignore format: one list
+import { isNull, nullSegment, type Segment, SS, selectorOf, TS } from "./segmentation.ts";
+import { Stack } from "./stack.ts";
 
 /**
  * Stacks that the TSS gives for a more privileged level (SDM Vol. 2, CALL and INT n: "INTER-PRIVILEGE"). `ext` is the

@@ -2,8 +2,19 @@ import { describe, expect, it } from "vitest";
 import { CR0, CR4, IA32_EFER } from "../arch/control-registers.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import {
-  atLevel, atUser64, descriptor, FakeCore, gdtBase, longMode, protectedMode, realMode, selector, setDescriptor, snapshot, virtual8086,
-} from "./fake-core.fixture.ts"; // biome-ignore format: one list
+  atLevel,
+  atUser64,
+  descriptor,
+  FakeCore,
+  gdtBase,
+  longMode,
+  protectedMode,
+  realMode,
+  selector,
+  setDescriptor,
+  snapshot,
+  virtual8086,
+} from "./fake-core.fixture.ts";
 import { getSegment, setSegment } from "./segmentation.ts";
 
 /** Run an instruction that must fault, and see that nothing has changed. */

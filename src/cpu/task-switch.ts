@@ -4,12 +4,22 @@ import { access as rights, segmentType, selectorTI, systemType, TSS16, TSS32 } f
 import { RFLAGS } from "../arch/flags.ts";
 import { generalRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
+import { type Descriptor, fetchDescriptor, markDescriptor } from "./descriptors.ts";
 import { probeLinear, readLinearBytes, writeLinear, writeLinearBytes } from "./linear-memory.ts";
 import { Access, loadPdptes } from "./page-walk.ts";
 import {
-  type Descriptor, fetchDescriptor, GP, getSegment, isNull, markDescriptor, NP, nullSegment, realSegment, type Segment,SS, 
-  selectorOf, setSegment, TS,
-} from "./segmentation.ts"; // biome-ignore format: one list
+  GP,
+  getSegment,
+  isNull,
+  NP,
+  nullSegment,
+  realSegment,
+  type Segment,
+  SS,
+  selectorOf,
+  setSegment,
+  TS,
+} from "./segmentation.ts";
 
 /** SDM Vol. 3, "Task Switching". */
 export type TaskSwitchCause = "JMP" | "CALL" | "IRET" | "interrupt";
