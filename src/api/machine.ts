@@ -46,6 +46,8 @@ export type BootOutcome = { readonly protocol: BootProtocol; readonly message?: 
 export interface Line extends Pick<OutputStream, "on" | "off"> {
   /** Send text (as UTF-8) or bytes. Nothing is lost: what the guest has no room for yet waits. */
   write(input: string | Uint8Array): void;
+  /** Bytes written that the guest has not taken yet. */
+  readonly pending: number;
 }
 
 /** The host runs the guest this long before it looks at input, timers and limits. */
@@ -256,7 +258,23 @@ export class Machine {
   }
 
   #line(output: OutputStream, input: (bytes: Uint8Array) => Input): Line {
+    const here = input(new Uint8Array(0));
+    const isHere = (other: Input): boolean =>
+      other.kind === here.kind &&
+      (other.kind !== "serial" || here.kind !== "serial" || other.port === here.port);
+    const waiting = (): number =>
+      this.#incoming.reduce(
+        (sum, other) => sum + (isHere(other) && other.kind !== "time" ? other.bytes.length : 0),
+        0,
+      );
+    const handedOver = (): number =>
+      here.kind === "serial"
+        ? (this.#wires?.[here.port - 1]?.pending ?? 0)
+        : (this.#pc?.console.state.input.length ?? 0);
     return {
+      get pending() {
+        return waiting() + handedOver();
+      },
       on(event, listener) {
         return output.on(event, listener);
       },
