@@ -4,7 +4,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { binaryViolations, dependencyViolations, placeViolations } from "./architecture/contents.ts";
-import { floorViolations, importCycles, isolationViolations } from "./architecture/floors.ts";
+import { documentViolations, floorsOfDocument } from "./architecture/documents.ts";
+import { floors, floorViolations, importCycles, isolationViolations } from "./architecture/floors.ts";
 import { exportViolations, nameViolations } from "./architecture/names.ts";
 import {
   codeOf,
@@ -221,6 +222,29 @@ describe("names", () => {
         "export type CommonField = 1;\nexport type DataSegment = 1;\nexport const domain = 1;\nexport const handler = 1;",
       ),
     ).toBe(0);
+  });
+});
+
+describe("the documents", () => {
+  /** The walk's own file, which the reader is told to write. */
+  const madeByTheReader = ["egg-timer-3.ts", "egg-timer-3.test.ts"];
+
+  it("name what is there", () => {
+    const missing = text(documentViolations(files));
+    expect(missing.filter((line) => !madeByTheReader.some((name) => line.includes(` ${name},`)))).toEqual([]);
+  });
+
+  it("that name what is not there are found", () => {
+    const names = (source: string): number =>
+      documentViolations([file("docs/A.md", source), file("docs/B.md"), file("src/cpu/tlb.ts")]).length;
+    expect(names("see `cpu/tlb.ts`, `tlb.ts` and [B](B.md#x)")).toBe(0);
+    expect(names("see `cpu/tlbs.ts` and [C](C.md)")).toBe(2);
+  });
+
+  it("show the floors as they are", () => {
+    const shown = floorsOfDocument(files.find(({ path }) => path === "docs/ARCHITECTURE.md")!.source);
+    expect(shown).toEqual([...floors].reverse());
+    expect(floorsOfDocument("| `b`, `a` | x |\n| c | `d` |")).toEqual(["b", "a"]);
   });
 });
 
