@@ -1,16 +1,16 @@
-import { flagBit } from "../arch/flags.ts";
 import { Exception } from "../arch/exceptions.ts";
-import { statusFlags, type Effect, type FlagName, type Flags, type SegmentName, type SegmentSource } from "../ir/effects.ts";
-import { type Form } from "../ir/frame.ts";
+import { flagBit } from "../arch/flags.ts";
+import { type Effect, type FlagName, type Flags, type SegmentName, type SegmentSource, statusFlags } from "../ir/effects.ts";
+import type { Form } from "../ir/frame.ts";
 import { substitute } from "../ir/substitute.ts";
 import { leaf, type Value, type Width } from "../ir/value.ts";
 import { effectsOf } from "../isa/define.ts";
 import { asksAlignment, entersMMX, type Row } from "../isa/row.ts";
-import { generalRegisters, layout, offsetOf, segmentRegisters, type GeneralRegister } from "../state/layout.ts";
-import { Code, i32, i64, v128, type ValueType } from "../wasm/code.ts";
+import { type GeneralRegister, generalRegisters, layout, offsetOf, segmentRegisters } from "../state/layout.ts";
+import { Code, i32, i64, type ValueType, v128 } from "../wasm/code.ts";
 import type { FunctionBody } from "../wasm/module.ts";
-import { ExpressionEmitter, stackType, type Binding } from "./expression.ts";
-import { lazyFlagsOf, stashOffsets, statusMask, type LazyFlags } from "./flags.ts";
+import { type Binding, ExpressionEmitter, stackType } from "./expression.ts";
+import { type LazyFlags, lazyFlagsOf, stashOffsets, statusMask } from "./flags.ts";
 import { tlbEntries, tlbEntry, tlbOffset } from "./memory-map.ts";
 import { ExitKind, record, recordBytes } from "./record.ts";
 

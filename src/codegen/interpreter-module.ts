@@ -40,6 +40,7 @@ export class InterpreterModule {
   readonly #foreignNodes: Value[] = [];
   readonly #imports: WebAssembly.Imports;
   #pending: { index: number; spec: HandlerSpec }[] = [];
+  readonly #deferred = new Map<number, HandlerSpec>();
   #next = firstFree;
   /** Enter translated code at a record with a budget of instructions. */
   readonly run: (record: number, budget: number) => void;
@@ -79,6 +80,26 @@ export class InterpreterModule {
     this.#pending.push({ index, spec });
     this.handlerCount++;
     return index;
+  }
+
+  /** Asks for a handler that is not needed yet: callable after the next `materialiseDeferred`. */
+  defer(spec: HandlerSpec): number {
+    const index = this.#next++;
+    this.#deferred.set(index, spec);
+    this.handlerCount++;
+    return index;
+  }
+
+  /** Can this handler be called already? */
+  ready(index: number): boolean {
+    return !this.#deferred.has(index);
+  }
+
+  /** Compile the handlers that could wait. */
+  materialiseDeferred(): void {
+    for (const [index, spec] of this.#deferred) this.#pending.push({ index, spec });
+    this.#deferred.clear();
+    this.materialise();
   }
 
   /** Compile every handler asked for since the last call. Must be called before their records run. */

@@ -27,6 +27,9 @@ const planNumber: Record<SegmentPlan, number> = { zero: 0, base: 1, checked: 2 }
 const shapeNumber: Record<AddressShape, number> = { base: 0, full: 1, wide: 2 };
 const repeatNumber = { none: 0, repz: 1, repnz: 2 } as const;
 
+/** Pairs' handlers are made this many uses at a time: a module for each would cost more than it gains. */
+const pairBatch = 256;
+
 const granuleShift = 6;
 const zeroSlot = offsetOf("zero");
 const ripBaseSlot = offsetOf("ripBase");
@@ -99,6 +102,8 @@ export class CodeCache {
   readonly #facts = new Map<number, FormFacts>();
   /** Records that a single step of the instruction at a record runs. */
   #stepRecords = new Map<number, number>();
+  /** Records whose pair's handler has not been made yet. */
+  #waitingPairs: { readonly at: number; readonly alone: number; readonly handler: number }[] = [];
   /** Where each block's records begin, ascending, and the memory offset of its page. */
   #blockStarts: number[] = [];
   #blockPages: number[] = [];
@@ -152,6 +157,7 @@ export class CodeCache {
     this.#pages.clear();
     this.#instructions = [];
     this.#stepRecords.clear();
+    this.#waitingPairs = [];
     this.#blockStarts = [];
     this.#blockPages = [];
     this.#next = recordsOffset;
@@ -311,19 +317,10 @@ export class CodeCache {
       }
       this.#mark(page, offset, instruction.length);
       this.decoded++;
-      if (
-        instruction.row.semantics.build === undefined ||
-        (mode.unitsBlocked && instruction.row.unit !== undefined) ||
-        (instruction.row.protectedOnly && mode.realLike)
-      ) {
-        this.#exitRecord(
-          at,
-          instruction.row.semantics.build === undefined && !mode.unitsBlocked
-            ? ExitKind.procedure
-            : ExitKind.step,
-          offset,
-          retired,
-        );
+      const { row } = instruction;
+      const undecided = (mode.unitsBlocked && row.unit !== undefined) || (row.protectedOnly && mode.realLike);
+      if (undecided || row.semantics.build === undefined) {
+        this.#exitRecord(at, undecided ? ExitKind.step : ExitKind.procedure, offset, retired);
         this.#view.setUint16(at + record.next, offset + instruction.length, true);
         this.#view.setInt32(at + record.displacement, this.#instructions.push(instruction) - 1, true);
         at += recordBytes;
@@ -335,7 +332,7 @@ export class CodeCache {
       this.#writeRecord(at, variant, mode, offset, retired);
       // An instruction that sets the flags that the next one reads does both.
       if (previous !== undefined && !repeated && this.#fuses(previous.variant.facts, facts))
-        this.#view.setUint32(previous.at + record.handler, this.#pairHandler(previous.variant, variant, mode), true);
+        this.#pair(previous, variant, mode);
       at += recordBytes;
       offset += instruction.length;
       retired++;
@@ -366,6 +363,7 @@ export class CodeCache {
     }
     this.#next = at;
     this.#module.materialise();
+    if (this.#waitingPairs.length >= pairBatch) this.#makePairs();
     page.records.push(first, at);
     page.entries.set(key, first);
     return first;
@@ -395,6 +393,21 @@ export class CodeCache {
     return handler;
   }
 
+  /** Let the record at `at` carry out the next one, too: now, or with others when their handlers have been made. */
+  #pair({ at, variant: first }: { readonly at: number; readonly variant: Variant }, second: Variant, mode: CodeMode): void {
+    const handler = this.#pairHandler(first, second, mode);
+    if (this.#module.ready(handler)) this.#view.setUint32(at + record.handler, handler, true);
+    else this.#waitingPairs.push({ at, alone: this.#view.getUint32(at + record.handler, true), handler });
+  }
+
+  /** Make the pairs' handlers that have been asked for, and use them. Stale records stay so. */
+  #makePairs(): void {
+    this.#module.materialiseDeferred();
+    for (const { at, alone, handler } of this.#waitingPairs)
+      if (this.#view.getUint32(at + record.handler, true) === alone) this.#view.setUint32(at + record.handler, handler, true);
+    this.#waitingPairs = [];
+  }
+
   #pairHandler(first: Variant, second: Variant, mode: CodeMode): number {
     let bySecond = first.facts.pairs.get(first.number);
     if (bySecond === undefined) {
@@ -404,7 +417,7 @@ export class CodeCache {
     const key = second.facts.number * 2 ** 24 + second.number;
     let handler = bySecond.get(key);
     if (handler === undefined) {
-      handler = this.#module.add({ ...this.#spec(first, mode), fused: this.#spec(second, mode) });
+      handler = this.#module.defer({ ...this.#spec(first, mode), fused: this.#spec(second, mode) });
       bySecond.set(key, handler);
     }
     return handler;

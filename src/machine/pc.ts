@@ -4,8 +4,9 @@ import type { InterruptLine } from "../bus/interrupt-line.ts";
 import { MmioBus } from "../bus/mmio.ts";
 import { byteWide, PortBus } from "../bus/port-io.ts";
 import type { CpuModel } from "../cpu/core.ts";
-import { GuestMemory, pciHoleStart } from "../cpu/guest-memory.ts";
+import { fourGiB, GuestMemory, pciHoleStart } from "../cpu/guest-memory.ts";
 import { ExecutionEngine, LogicalProcessor, type Tier } from "../cpu/logical-processor.ts";
+import { writeMsr } from "../cpu/msrs.ts";
 import { powerOn, takeInit, takeStartup } from "../cpu/reset.ts";
 import { ACPI_ENABLE, AcpiPm, SLP_TYP_S5 } from "../devices/acpi-pm.ts";
 import { ApicBus } from "../devices/apic-bus.ts";
@@ -109,6 +110,11 @@ const quantum = 10_000;
 /** So often virtual time may jump in one `run` while no instruction retires: a guest may sleep for ever beside a timer that ticks. */
 const jumpLimit = 100_000;
 
+/** Virtual time that RDTSC takes, beyond its instruction: delay loops read it again and again. */
+const timeStampReadNs = 20;
+/** Virtual time that one access to a device's register takes, beyond its instruction. */
+const deviceAccessNs = 500;
+
 type ProcessorRequest = "init" | { readonly startup: number };
 
 interface Socket {
@@ -149,16 +155,23 @@ export class Pc {
     const { model, memoryBytes, processors } = configuration;
     const { clock, portBus, mmio } = this;
     this.#random = new RandomBits(configuration.seed);
-    const devices = {
-      read: (address: number, size: 1 | 2 | 4) =>
-        this.#apicPage(address)?.read(address & 0xfff, size) ?? mmio.read(address, size),
-      write: (address: number, value: number, size: 1 | 2 | 4) => {
+    this.guest = new GuestMemory(memoryBytes, configuration.romBytes, {
+      read: (address, size) => {
         const apic = this.#apicPage(address);
-        if (apic) apic.write(address & 0xfff, value, size);
-        else mmio.write(address, value, size);
+        if (apic) return apic.read(address & 0xfff, size);
+        this.#deviceAccess();
+        return mmio.read(address, size);
       },
-    };
-    this.guest = new GuestMemory(memoryBytes, configuration.romBytes, devices, configuration.keptMemory);
+      write: (address, value, size) => {
+        const apic = this.#apicPage(address);
+        if (apic) {
+          apic.write(address & 0xfff, value, size);
+          return;
+        }
+        this.#deviceAccess();
+        mmio.write(address, value, size);
+      },
+    });
     this.engine = new ExecutionEngine(this.guest, model);
     clock.onEarlier = () => this.#interruptRun();
     if (outputs.unimplemented) {
@@ -388,10 +401,23 @@ export class Pc {
       physicalAddressBits: model.physicalAddressBits,
     });
     const processor = new LogicalProcessor(index, this.engine, {
-      ports: this.portBus,
+      ports: {
+        read: (port, size) => {
+          this.#deviceAccess();
+          return this.portBus.read(port, size);
+        },
+        write: (port, value, size) => {
+          this.#deviceAccess();
+          this.portBus.write(port, value, size);
+        },
+      },
       apic,
       model,
-      timeStamp: () => this.#timeStamp(),
+      timeStamp: () => {
+        const now = this.#timeStamp();
+        this.#spendTime(timeStampReadNs);
+        return now;
+      },
       random: () => this.#random.next64(),
       retire: (count) => {
         this.clock.nowNs += count;
@@ -404,7 +430,24 @@ export class Pc {
     this.#sockets.push(socket as Socket);
     processor.select();
     powerOn(processor, index === 0);
+    this.#setMemoryTypes(processor);
     if (index !== 0) processor.state.activity = 3;
+  }
+
+  /** What firmware leaves in the MTRRs: memory is write-back but for the PCI hole, which is uncacheable. */
+  #setMemoryTypes(processor: LogicalProcessor): void {
+    const writeBackEnabled = 0xc06n;
+    const valid = 0x800n;
+    const addressMask = (1n << BigInt(this.configuration.model.physicalAddressBits)) - 1n;
+    const uncacheable = [
+      [memoryMap.ecam, memoryMap.barsStart - memoryMap.ecam],
+      [memoryMap.barsStart, fourGiB - memoryMap.barsStart],
+    ] as const;
+    for (const [pair, [start, length]] of uncacheable.entries()) {
+      writeMsr(processor, 0x200 + 2 * pair, BigInt(start));
+      writeMsr(processor, 0x201 + 2 * pair, (addressMask & ~BigInt(length - 1)) | valid);
+    }
+    writeMsr(processor, 0x2ff, writeBackEnabled);
   }
 
   /** The virtual time-stamp counter: 1 GHz. */
@@ -421,6 +464,19 @@ export class Pc {
   /** End `run` at the next instruction boundary. */
   interrupt(): void {
     this.#halt({ kind: "interrupted" });
+  }
+
+  /**
+   * A register of a device is read or written: on a PC that takes far longer than an instruction, and software that polls
+   * counts on it. Virtual time goes on by as much; the processor's turn ends, because its next event is now nearer.
+   */
+  #deviceAccess(): void {
+    this.#spendTime(deviceAccessNs);
+  }
+
+  #spendTime(ns: number): void {
+    this.clock.nowNs += ns;
+    this.#interruptRun();
   }
 
   /** End the running processor's turn at the next instruction boundary. */
