@@ -737,7 +737,7 @@ export class HandlerEmitter implements Binding {
     code.i32(0);
     this.#nextRip(record.offset);
     code.memory("i64.store", offset.RIP);
-    code.i32(0).i32(ExitKind.budget).memory("i32.store", offset.exitKind);
+    code.i32(0).i32(ExitKind.repeat).memory("i32.store", offset.exitKind);
     this.#leave();
     code.end();
     code.get(ip).get(budget).get(ip).memory("i32.load", record.handler + this.#at).returnCallIndirect(this.#context.imports.handlerType);

@@ -130,6 +130,10 @@ export class LogicalProcessor implements Core {
   /** NMI pin: latched until taken. */
   nmiPending = false;
   #stepping = false;
+  /** The last instruction was a REP step that is to go on. */
+  #midRepeat = false;
+  /** The address of the access that `miss` refused was not canonical: the segment decides between #SS and #GP. */
+  #missNonCanonical = false;
   readonly #fetchBytes = new Uint8Array(16);
 
   constructor(index: number, engine: ExecutionEngine, sockets: ProcessorSockets) {
@@ -226,6 +230,7 @@ export class LogicalProcessor implements Core {
     this.#refresh();
     while (left > 0 && !this.stopRequested) {
       this.#boundary();
+      this.#midRepeat = false;
       if (view.getUint32(activityOffset, true) !== 0) break;
       const flags = view.getUint32(flagsOffset, true);
       if (flags & RF && !breakpointsEnabled(state)) view.setUint32(flagsOffset, flags & ~RF, true);
@@ -256,6 +261,9 @@ export class LogicalProcessor implements Core {
         case ExitKind.dispatch:
         case ExitKind.attention:
           break;
+        case ExitKind.repeat:
+          this.#midRepeat = true;
+          break;
         case ExitKind.shadow:
           view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
           break;
@@ -270,7 +278,7 @@ export class LogicalProcessor implements Core {
       this.#count(retired);
       switch (kind) {
         case ExitKind.fault:
-          this.#raise(this.#missFault ?? this.#exitFault());
+          this.#raise(this.#faultOf(at));
           break;
         case ExitKind.procedure: {
           const instruction = engine.cache.instruction(at);
@@ -356,6 +364,15 @@ export class LogicalProcessor implements Core {
     return this.engine.guest.offsetOf(translation.frame);
   }
 
+  /** The exception that a record's handler met. */
+  #faultOf(at: number): Fault {
+    const fault = this.#missFault ?? this.#exitFault();
+    if (!this.#missNonCanonical) return fault;
+    this.#missNonCanonical = false;
+    const throughStack = this.state.view.getUint8(at + record.segment) === segmentRegisters.indexOf("SS");
+    return throughStack ? new Fault(Exception.SS, 0) : fault;
+  }
+
   /** The exception a handler raised by itself. */
   #exitFault(): Fault {
     const { state } = this;
@@ -382,7 +399,7 @@ export class LogicalProcessor implements Core {
     if (this.nmiPending && (blocking & 0xb) === 0) {
       this.nmiPending = false;
       this.engine.module.settle();
-      deliver(this, { type: "NMI", vector: Exception.NMI });
+      deliver(this, { type: "NMI", vector: Exception.NMI, midRepeat: this.#midRepeat });
       this.#refresh();
     }
     const pending = this.apic.hasInterrupt();
@@ -391,7 +408,7 @@ export class LogicalProcessor implements Core {
     const activity = view.getUint32(activityOffset, true);
     if (activity > activityHlt) return;
     this.engine.module.settle();
-    deliver(this, { type: "external interrupt", vector: this.apic.acknowledge() });
+    deliver(this, { type: "external interrupt", vector: this.apic.acknowledge(), midRepeat: this.#midRepeat });
     this.#refresh();
     view.setUint32(interruptPendingOffset, this.apic.hasInterrupt() || this.nmiPending ? 1 : 0, true);
   }
@@ -522,7 +539,7 @@ export class LogicalProcessor implements Core {
     engine.module.settle();
     switch (kind) {
       case ExitKind.fault: {
-        const fault = this.#missFault ?? this.#exitFault();
+        const fault = this.#faultOf(at);
         this.#setRipTo(offset);
         this.#raise(fault);
         return 0;
@@ -534,11 +551,7 @@ export class LogicalProcessor implements Core {
         view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
         break;
     }
-    if (
-      enables &&
-      (view.getUint32(flagsOffset, true) & IF) !== 0 &&
-      kind === ExitKind.stepped
-    )
+    if (enables && (view.getUint32(flagsOffset, true) & IF) !== 0 && kind === ExitKind.stepped)
       view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
     this.#count(1);
     this.#refresh();
@@ -580,7 +593,7 @@ export class LogicalProcessor implements Core {
         (lastLow > 0xffff_ffff &&
           !isCanonicalHalves(lastLow >>> 0, (high + 1) >>> 0, this.model.linearAddressBits))
       )
-        return this.#refuse(new Fault(access & AccessWord.stack ? Exception.SS : this.#segmentFault(), 0));
+        return this.#refuse(new Fault(access & AccessWord.stack ? Exception.SS : Exception.GP, 0));
     }
     const kind = (write ? Access.WRITE : Access.READ) | (cpl(state) === 3 ? Access.USER : 0);
     const translation = walk(this, high, low, kind);
@@ -617,11 +630,6 @@ export class LogicalProcessor implements Core {
     if (second instanceof Fault) return this.#refuse(second);
     if (!this.#stepping && (offset < 0 || !engine.guest.isRam(second.address))) return this.#needStep();
     return this.#bounce(address, size, firstLength, second.address, access);
-  }
-
-  /** #SS for operands in the stack segment, #GP for others: the record says which. */
-  #segmentFault(): number {
-    return Exception.GP;
   }
 
   #refuse(fault: Fault): 0 {
