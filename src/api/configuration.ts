@@ -25,7 +25,7 @@ export interface MachineOptions {
   readonly disks?: readonly (BlockStorage | DiskConfiguration)[];
   /** Seed of RDRAND, RDSEED and the entropy device; default 0. */
   readonly seed?: number | bigint;
-  /** What the real-time clock shows at power-on: a Date, or seconds since 1970. Default: 2024-01-01 00:00 UTC, so that runs repeat. */
+  /** What the real-time clock shows at power-on: a Date, or seconds since 1970. Default: 2025-01-01 00:00 UTC, so that runs repeat. */
   readonly startTime?: Date | number;
   /**
    * While all processors are halted, let virtual time pass as fast as real time instead of jumping to the next event; default false.
