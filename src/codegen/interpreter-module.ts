@@ -1,11 +1,11 @@
-import type { Value } from "../ir/value.ts";
 import { foldNode } from "../ir/evaluate.ts";
+import type { Value } from "../ir/value.ts";
 import { offsetOf } from "../state/layout.ts";
 import { Code, i32, i64 } from "../wasm/code.ts";
 import { wasmPageBytes } from "../wasm/engine.ts";
-import { ModuleBuilder, type FunctionBody } from "../wasm/module.ts";
+import { type FunctionBody, ModuleBuilder } from "../wasm/module.ts";
 import type { LazyFlags } from "./flags.ts";
-import { emitSettle, HandlerEmitter, type HandlerContext, type HandlerSpec, type Imports } from "./handler.ts";
+import { emitSettle, type HandlerContext, HandlerEmitter, type HandlerSpec, type Imports } from "./handler.ts";
 import { jumpCacheEntries, jumpCacheEntry, jumpCacheOffset } from "./memory-map.ts";
 import { ExitKind, record } from "./record.ts";
 

@@ -36,5 +36,6 @@ export const ExitKind = {
   /** exitRecord was invalidated: its page has changed. */ stale: 6,
   /** RIP is the next instruction; what to run next must be reconsidered. */ attention: 7,
   /** The same, within an interrupt shadow. */ shadow: 8,
+  /** exitRecord is a REP instruction between two steps, and the budget is used up; RIP is its own. */ repeat: 10,
   /** The single step is complete; RIP must be advanced to the record's next. */ stepped: 9,
 } as const;

@@ -49,6 +49,10 @@ export interface ProcessorSockets {
   reportUnimplemented(what: string): void;
 }
 
+/** More code modes than any system uses; a guest that makes new ones without end starts over. */
+const maximumModes = 4096;
+/** Handlers, likewise: Debian's boot makes about two thousand. */
+const maximumHandlers = 30_000;
 const activityHlt = 1;
 const noStack = 0x200 - 1;
 
@@ -63,25 +67,56 @@ interface BounceWrite {
 /** What all logical processors of a machine share: memory, translated code, TLB. One of them runs at a time. */
 export class ExecutionEngine {
   readonly guest: GuestMemory;
-  readonly module: InterpreterModule;
+  module: InterpreterModule;
   readonly tlb: Tlb;
-  readonly cache: CodeCache;
+  cache: CodeCache;
   readonly modes = new CodeModes();
   /** The running processor's state: at offset 0 of linear memory. */
   readonly state: CpuState;
   current: LogicalProcessor | undefined;
   tier: Tier = "interpreter";
 
+  readonly #model: CpuModel;
+
   constructor(guest: GuestMemory, model: CpuModel) {
     this.guest = guest;
+    this.#model = model;
     this.state = new CpuState(guest.memory.buffer, 0);
     this.tlb = new Tlb(guest.memory.buffer);
-    this.module = new InterpreterModule(guest.memory, {
+    this.module = this.#newModule();
+    this.cache = this.#newCache();
+  }
+
+  #newModule(): InterpreterModule {
+    return new InterpreterModule(this.guest.memory, {
       miss: (access) => this.current!.miss(access),
       checked: (word) => this.current!.checked(word),
       flush: () => this.current!.flushBounce(),
     });
-    this.cache = new CodeCache(guest, this.module, this.tlb, (feature) => model.has(feature));
+  }
+
+  #newCache(): CodeCache {
+    return new CodeCache(this.guest, this.module, this.tlb, (feature) => this.#model.has(feature));
+  }
+
+  /** Some bound is reached: time to `tidy`. */
+  get untidy(): boolean {
+    return this.cache.full || this.modes.size > maximumModes || this.module.handlerCount > maximumHandlers;
+  }
+
+  /** Keep decoded code, modes and handlers within bounds, whatever the guest makes of them. Not while translated code runs. */
+  tidy(): void {
+    if (this.cache.full) this.cache.flush();
+    if (this.modes.size > maximumModes) {
+      this.cache.flush();
+      this.modes.clear();
+    }
+    if (this.module.handlerCount > maximumHandlers) {
+      this.module.settle();
+      this.cache.flush();
+      this.module = this.#newModule();
+      this.cache = this.#newCache();
+    }
   }
 }
 
@@ -186,10 +221,6 @@ export class LogicalProcessor implements Core {
   /** Derive what translated code relies on from the architectural state. */
   #refresh(): void {
     const { state, engine } = this;
-    if (engine.modes.size > 4096) {
-      engine.cache.flush();
-      engine.modes.clear();
-    }
     this.#mode = engine.modes.current(state);
     engine.tlb.refresh(state, this.index, this.#mode.number);
     if (this.#mode.codeSize === 64) state.codeBase = 0n;
@@ -224,11 +255,12 @@ export class LogicalProcessor implements Core {
   run(budget: number): number {
     const { state, engine } = this;
     const { view } = state;
-    const { module } = engine;
     let left = budget;
     this.stopRequested = false;
+    engine.tidy();
+    const { module } = engine;
     this.#refresh();
-    while (left > 0 && !this.stopRequested) {
+    while (left > 0 && !this.stopRequested && !engine.untidy) {
       this.#boundary();
       this.#midRepeat = false;
       if (view.getUint32(activityOffset, true) !== 0) break;
@@ -244,7 +276,6 @@ export class LogicalProcessor implements Core {
         left -= this.step();
         continue;
       }
-      if (engine.cache.full) engine.cache.flush();
       const start = this.#lookUp();
       if (start === 0) {
         left -= this.step();
@@ -593,7 +624,10 @@ export class LogicalProcessor implements Core {
         (lastLow > 0xffff_ffff &&
           !isCanonicalHalves(lastLow >>> 0, (high + 1) >>> 0, this.model.linearAddressBits))
       )
+      {
+        this.#missNonCanonical = (access & AccessWord.stack) === 0;
         return this.#refuse(new Fault(access & AccessWord.stack ? Exception.SS : Exception.GP, 0));
+      }
     }
     const kind = (write ? Access.WRITE : Access.READ) | (cpl(state) === 3 ? Access.USER : 0);
     const translation = walk(this, high, low, kind);

@@ -33,6 +33,8 @@ const flagsOffset = offsetOf("RFLAGS");
 const SMAP = Number(CR4.SMAP);
 const PCIDE = Number(CR4.PCIDE);
 const AC = Number(RFLAGS.AC);
+/** Bounds of what is remembered beside the tables themselves. */
+const maximumJumpKeys = 65_536;
 const noTag = 0xffff_ffff;
 
 /**
@@ -69,6 +71,7 @@ export class Tlb {
     this.#nextContext = 1;
     this.#largeRegions.clear();
     this.#hugePages = false;
+    this.#jumpKeys.clear();
     this.purgeJumps();
   }
 
@@ -76,8 +79,6 @@ export class Tlb {
   purgeJumps(): void {
     this.#bytes.fill(0xff, jumpCacheOffset, jumpCacheOffset + jumpCacheEntries * jumpCacheEntryBytes);
     this.#jumpPages.clear();
-    this.#jumpKeys.clear();
-    this.#nextJumpKey = 1;
   }
 
   /** The context identity of a processor's present paging state. */
@@ -122,6 +123,7 @@ export class Tlb {
     const combination = (mode * maximumContexts + context) * 2 + (user ? 1 : 0);
     let jumpKey = this.#jumpKeys.get(combination);
     if (jumpKey === undefined) {
+      if (this.#jumpKeys.size > maximumJumpKeys) this.#jumpKeys.clear(); // numbers are never used twice
       jumpKey = this.#nextJumpKey++;
       this.#jumpKeys.set(combination, jumpKey);
     }
@@ -219,6 +221,7 @@ export class Tlb {
   /** Remember the record of the code at a linear address under the current jump key. */
   enterJump(low: number, high: number, jumpKey: number, recordOffset: number): void {
     const words = this.#words;
+    if (this.#jumpPages.size > maximumJumpKeys) this.purgeJumps();
     const hash = (low ^ ((low >>> 12) | (high << 20))) & (jumpCacheEntries - 1);
     const at = (jumpCacheOffset + hash * jumpCacheEntryBytes) >>> 2;
     words[at] = low >>> 0;
