@@ -394,7 +394,11 @@ export class CodeCache {
   }
 
   /** Let the record at `at` carry out the next one, too: now, or with others when their handlers have been made. */
-  #pair({ at, variant: first }: { readonly at: number; readonly variant: Variant }, second: Variant, mode: CodeMode): void {
+  #pair(
+    { at, variant: first }: { readonly at: number; readonly variant: Variant },
+    second: Variant,
+    mode: CodeMode,
+  ): void {
     const handler = this.#pairHandler(first, second, mode);
     if (this.#module.ready(handler)) this.#view.setUint32(at + record.handler, handler, true);
     else this.#waitingPairs.push({ at, alone: this.#view.getUint32(at + record.handler, true), handler });
@@ -404,7 +408,8 @@ export class CodeCache {
   #makePairs(): void {
     this.#module.materialiseDeferred();
     for (const { at, alone, handler } of this.#waitingPairs)
-      if (this.#view.getUint32(at + record.handler, true) === alone) this.#view.setUint32(at + record.handler, handler, true);
+      if (this.#view.getUint32(at + record.handler, true) === alone)
+        this.#view.setUint32(at + record.handler, handler, true);
     this.#waitingPairs = [];
   }
 
@@ -551,7 +556,13 @@ export class CodeCache {
     const decoded = decode(this.#bytes, page + offset, 4096 - offset, mode, this.#has);
     if (!("row" in decoded)) return 0;
     const { row } = decoded;
-    if (row.semantics.build === undefined || row.unit !== undefined || row.protectedOnly || row.semantics.mnemonic === "STI") return 0;
+    if (
+      row.semantics.build === undefined ||
+      row.unit !== undefined ||
+      row.protectedOnly ||
+      row.semantics.mnemonic === "STI"
+    )
+      return 0;
     const step = this.#next;
     this.#next += 2 * recordBytes;
     this.#writeStep(step, decoded, offset, mode);
