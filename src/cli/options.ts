@@ -23,7 +23,7 @@ export const runOptions = [
   { group: "The machine", name: "cpu", value: "MODEL", about: "CPU model, with changes: default,-PCID,-SMAP; \"--cpu list\" shows the models" },
   { group: "The machine", name: "disk", value: "FILE[,ro]", repeatable: true, about: "virtio disk, read-write or read-only, repeatable" },
   { group: "The machine", name: "seed", value: "N", about: "seed of everything random the guest sees (default 0)" },
-  { group: "The machine", name: "real-time", about: "a halted guest sleeps in real time; default on a terminal, elsewhere its clock jumps" },
+  { group: "The machine", name: "real-time", about: "the guest's clock is set to now, and a halted guest sleeps; default on a terminal. Without it runs repeat exactly: the clock starts in 2025, and jumps while the guest is halted" },
   { group: "The machine", name: "debugcon", value: "PORT", about: "show bytes written to this port, such as 0xe9 or 0x402, on standard output" },
   { group: "The machine", name: "console", value: "WHICH", about: "serial (default) or virtio: what the terminal is connected to" },
   { group: "When to stop", name: "until", value: "TEXT", about: "stop with status 0 when the guest prints TEXT" },

@@ -228,10 +228,12 @@ export const run = async (words: readonly string[]): Promise<number> => {
   };
   process.once("exit", closeAll);
   try {
+    const realTime = settings.realTime ?? isInteractive();
     const machine = await Machine.create({
       ...settings.machine,
       disks: disks.map((storage) => ({ storage })),
-      realTime: settings.realTime ?? isInteractive(),
+      realTime,
+      ...(realTime ? { startTime: new Date() } : {}),
       ...(settings.logsUnimplemented ? { unimplemented: reporter() } : {}),
     });
     const booted = await machine.boot(settings.boot);
