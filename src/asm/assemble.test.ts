@@ -41,7 +41,7 @@ describe("assemble", () => {
     for (const row of rows)
       for (const codeSize of [16, 32, 64] as const)
         for (const { bytes } of instancesOf(row, codeSize, random)) {
-          if (turn++ % 7 !== 0) continue;
+          if (turn++ % 15 !== 0) continue;
           const written = text(bytes, codeSize);
           const result = assemble(written, { codeSize });
           const again = result.kind === "assembly" ? text(result.bytes, codeSize) : result.errors[0]!.message;

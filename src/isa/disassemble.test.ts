@@ -140,8 +140,8 @@ describe("disassemble", () => {
     for (const row of rows)
       for (const codeSize of [16, 32, 64] as const)
         for (const { bytes } of instancesOf(row, codeSize, random)) {
-          // A third of them, another third for each row, is enough and takes a third of the time.
-          if (turn++ % 3 !== 0) continue;
+          // A fifth of them, other forms for each row, is enough and takes a fifth of the time.
+          if (turn++ % 5 !== 0) continue;
           const theirs = iced(bytes, codeSize);
           const ours = read(bytes, codeSize)!;
           if (!theirs.isValid) {
