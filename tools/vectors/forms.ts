@@ -632,8 +632,9 @@ const makeForm = (
   if (isMemory) places.push(...troublePlaces(row, mode, bits));
   const troubles: Trouble[] = [];
   if (stackRows.has(row.semantics.mnemonic)) troubles.push("stack", "stack");
-  const indirect = /^(JMP|CALL)$/.test(row.semantics.mnemonic) && row.operands[0]?.addressing === "E";
-  if (mode === 64 && (row.semantics.mnemonic === "RET" || indirect)) troubles.push("target");
+  // Not CALL: this processor stores the return address before it refuses a target that is not canonical, the SDM's does not.
+  const jumps = row.semantics.mnemonic === "JMP" && row.operands[0]?.addressing === "E";
+  if (mode === 64 && (row.semantics.mnemonic === "RET" || jumps)) troubles.push("target");
   for (const trouble of troubles) places.push({ ...places[0]!, cases: FAULT_CASES, trouble, lock: false });
   const variants = places.flatMap((place, n) => {
     const variant = makeVariant(

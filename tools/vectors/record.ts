@@ -182,6 +182,8 @@ const putCase = (
 ): void => {
   const { state: after, vector, runs } = outcome;
   if (form.mode === 32) forgetUpper(after, before);
+  // A faulting MMX store has cleared TOP on this processor; no manual says so, and the restarted instruction hides it.
+  if (vector >= 0 && instruction.row.unit === "mmx") after.view.setUint16(field.fsw, before.fsw, true);
   const rflags = after.view.getUint32(field.rflags, true);
   sinks.flags.u8(packFlags(rflags));
   const isUndefined =
