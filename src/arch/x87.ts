@@ -1,3 +1,5 @@
+import { initialFCW } from "./xsave-area.ts";
+
 /** The x87 FPU's status and control words (SDM Vol. 1, "x87 FPU Status Register", "x87 FPU Control Word"), as masks. */
 // biome-ignore format: one row per fact
 export const FSW = {
@@ -6,7 +8,7 @@ export const FSW = {
 } as const;
 
 /** Bits that can be 1; bit 6 always is. The masks, bits 5:0, are in the order of the status word's exception flags. */
-export const FCW = { masks: 0x3f, writable: 0x1f3f, fixed: 0x40, initial: 0x37f } as const;
+export const FCW = { masks: 0x3f, writable: 0x1f3f, fixed: 0x40, initial: initialFCW } as const;
 
 /** FTW without a register in use: 3 in every field. Any other value of a field says that the register is in use. */
 export const emptyFTW = 0xffff;

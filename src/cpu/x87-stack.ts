@@ -1,4 +1,4 @@
-import { FCW, FSW } from "../arch/x87.ts";
+import { emptyFTW, FCW, FSW } from "../arch/x87.ts";
 import { controlWordEnvironment, type Environment, extended80 } from "../base/ieee754/index.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf } from "../state/layout.ts";
@@ -107,7 +107,7 @@ export const withheldBy = (state: CpuState, exceptions: number, kinds: number): 
 export const initialise = (state: CpuState): void => {
   state.FCW = FCW.initial;
   state.FSW = 0;
-  state.FTW = 0xffff;
+  state.FTW = emptyFTW;
   state.FOP = state.FCS = state.FDS = 0;
   state.FIP = state.FDP = 0n;
 };
