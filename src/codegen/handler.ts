@@ -350,9 +350,20 @@ export class HandlerEmitter implements Binding {
     );
   }
 
+  /** RFLAGS before a repeated comparison: what a fault or an unfinished step leaves. */
+  #savedFlags: number | undefined;
+
+  #restoreFlags(): void {
+    if (this.#savedFlags === undefined) return;
+    const code = this.#code;
+    code.i32(0).get(this.#savedFlags).memory("i32.store", offset.RFLAGS);
+    code.i32(0).i32(0).memory("i32.store", offset.lazyFlags);
+  }
+
   /** Return to the processor; the exit's kind has been stored. */
   #leave(): void {
     const code = this.#code;
+    this.#restoreFlags();
     code.i32(0);
     this.#here();
     code.memory("i32.store", offset.exitRecord);
@@ -429,6 +440,8 @@ export class HandlerEmitter implements Binding {
         this.#expressions.emit(effect.when);
         code.if();
         if (effect.commit) {
+          // With #XM the move to MMX state has happened already.
+          if (entersMMX(row)) this.#enterMmx();
           code.i32(0);
           this.#expressions.emit(effect.commit.value);
           storeWidth(code, effect.commit.value.width, offsetOf(effect.commit.name), true);
@@ -483,13 +496,16 @@ export class HandlerEmitter implements Binding {
       storeWidth(code, value.width, 0, false);
     }
     if (this.#slow !== undefined && stores.length > 0) code.get(this.#slow).if().call(this.#context.imports.flush).end();
-    if (entersMMX(row)) {
-      // SDM Vol. 1, "Effect of MMX Instructions on x87 State": TOP becomes 0, every tag valid.
-      code.i32(0).i32(0).memory("i32.load", offset.FSW).i32(~0x3800).op("i32.and").memory("i32.store", offset.FSW);
-      code.i32(0).i32(0).memory("i32.store", offset.FTW);
-    }
+    if (entersMMX(row)) this.#enterMmx();
     for (const effect of registerWrites) this.#writeRegister(effect);
     for (const effect of flagEffects) this.#writeFlags(effect);
+  }
+
+  /** SDM Vol. 1, "Effect of MMX Instructions on x87 State": TOP becomes 0, every tag valid. */
+  #enterMmx(): void {
+    const code = this.#code;
+    code.i32(0).i32(0).memory("i32.load", offset.FSW).i32(~0x3800).op("i32.and").memory("i32.store", offset.FSW);
+    code.i32(0).i32(0).memory("i32.store", offset.FTW);
   }
 
   #loadOperands(): void {
@@ -689,8 +705,19 @@ export class HandlerEmitter implements Binding {
       code.i32(0);
       loadAddress(code, size, offset.RCX);
     };
+    if (this.#spec.row.repeat === "repz") {
+      // SDM Vol. 2, "REP": CMPS and SCAS that fault midway leave EFLAGS as before the instruction.
+      this.#savedFlags = code.local(i32);
+      code.call(this.#context.imports.settle).i32(0).memory("i32.load", offset.RFLAGS).set(this.#savedFlags);
+    }
     const sourcePage = code.local(i64);
     const destinationPage = code.local(i64);
+    if (size === 32)
+      for (const register of this.#stringRegisters()) {
+        code.i32(0).i32(0);
+        loadAddress(code, size, register);
+        code.memory("i64.store", register);
+      }
     const page = (register: number): void => {
       code.i32(0);
       loadAddress(code, size, register);
@@ -732,6 +759,7 @@ export class HandlerEmitter implements Binding {
     // The step is over; go on with the same record unless the count is used up.
     counter();
     code.op("i64.eqz").brIf(0);
+    this.#restoreFlags();
     this.#spend();
     code.get(budget).i32(0).op("i32.le_s").if();
     code.i32(0);
@@ -743,6 +771,13 @@ export class HandlerEmitter implements Binding {
     code.get(ip).get(budget).get(ip).memory("i32.load", record.handler + this.#at).returnCallIndirect(this.#context.imports.handlerType);
     code.end();
     this.#tailCall(recordBytes);
+  }
+
+  /** The registers whose upper halves a repeat with 32-bit addresses clears before anything else: as Intel CPUs do. */
+  #stringRegisters(): number[] {
+    const { mnemonic } = this.#spec.row.semantics;
+    if (mnemonic === "MOVS") return [offset.RCX, offset.RSI, offset.RDI];
+    return mnemonic === "STOS" ? [offset.RCX, offset.RDI] : [offset.RCX];
   }
 
   /** MOVS and STOS forwards: all elements up to a page's end at once, where both pages are in the TLB. */

@@ -185,3 +185,16 @@ const verify =
   };
 export const VERR = verify(({ isCode, type }) => !isCode || (type & 2) !== 0);
 export const VERW = verify(({ isWritableData }) => isWritableData);
+
+/** ARPL: raise the RPL of DEST to that of SRC. Memory is written, and must be writable, only when it rises. */
+export const ARPL: Procedure = (core, instruction) => {
+  const dest = readOperand(core, instruction, 0, 2);
+  if (dest instanceof Fault) return dest;
+  const src = readOperand(core, instruction, 1, 2);
+  if (src instanceof Fault) return src;
+  const raises = (dest & 3n) < (src & 3n);
+  const fault = raises ? writeOperand(core, instruction, 0, (dest & ~3n) | (src & 3n), 2) : undefined;
+  if (fault) return fault;
+  setZF(core, raises);
+  return undefined;
+};

@@ -67,11 +67,23 @@ export const evaluateInstruction = (core: Core, instruction: Instruction): Fault
   const source = page(state.RSI);
   const destination = page(state.RDI);
   const rip = state.RIP;
+  // SDM Vol. 2, "REP": CMPS and SCAS that fault midway leave EFLAGS as before the instruction.
+  const flags = state.RFLAGS;
+  if (size === 32) {
+    // A repeat with 32-bit addresses clears these upper halves before anything else, as Intel CPUs do.
+    const { mnemonic } = row.semantics;
+    state.RCX = count();
+    if (mnemonic === "MOVS") state.RSI = truncate(state.RSI, size);
+    if (mnemonic === "MOVS" || mnemonic === "STOS") state.RDI = truncate(state.RDI, size);
+  }
   for (;;) {
     if (count() === 0n) break;
     state.RIP = rip;
     const fault = evaluateOnce(core, instruction);
-    if (fault) return fault;
+    if (fault) {
+      if (row.repeat === "repz") state.RFLAGS = flags;
+      return fault;
+    }
     const left = count() - 1n;
     state.RCX =
       size === 64
@@ -86,6 +98,7 @@ export const evaluateInstruction = (core: Core, instruction: Instruction): Fault
     if (page(state.RSI) !== source || page(state.RDI) !== destination) {
       if (count() === 0n) break;
       state.RIP = rip; // the step is over, the instruction is not
+      if (row.repeat === "repz") state.RFLAGS = flags;
       return undefined;
     }
   }
@@ -189,6 +202,7 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
       if (read instanceof Fault) return read;
       loads[effect.index] = read;
     } else if (effect.kind === "fault" && evaluate(effect.when) === 1n) {
+      if (effect.commit && entersMMX(row)) enterMmx(core); // with #XM the move to MMX state has happened already
       if (effect.commit) writeField(view, offsetOf(effect.commit.name), 32, evaluate(effect.commit.value));
       return new Fault(effect.vector, effect.errorCode ? Number(evaluate(effect.errorCode)) : undefined);
     }
@@ -266,10 +280,7 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
     const fault = writeLinear(core, linear, value, bytes, user | Access.WRITE);
     if (fault) return fault;
   }
-  if (entersMMX(row)) {
-    state.FSW &= ~0x3800;
-    state.FTW = 0;
-  }
+  if (entersMMX(row)) enterMmx(core);
   for (const commit of commits) commit();
   state.RIP = target;
   return undefined;
@@ -306,4 +317,10 @@ const visitEffect = (effect: Effect, visit: (value: Value | undefined) => void):
       visit(effect.when);
       break;
   }
+};
+
+/** SDM Vol. 1, "Effect of MMX Instructions on x87 State": TOP becomes 0, every tag valid. */
+const enterMmx = ({ state }: Core): void => {
+  state.FSW &= ~0x3800;
+  state.FTW = 0;
 };

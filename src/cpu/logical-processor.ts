@@ -64,6 +64,12 @@ interface BounceWrite {
   readonly second: number;
 }
 
+/** Someone who looks on: debuggers, logs, tests. Costs nothing while nobody does. */
+export interface Observer {
+  /** An exception is about to be delivered; the state is what the instruction that raised it left. */
+  exception?(fault: Fault, processor: LogicalProcessor): void;
+}
+
 /** What all logical processors of a machine share: memory, translated code, TLB. One of them runs at a time. */
 export class ExecutionEngine {
   readonly guest: GuestMemory;
@@ -75,6 +81,7 @@ export class ExecutionEngine {
   readonly state: CpuState;
   current: LogicalProcessor | undefined;
   tier: Tier = "interpreter";
+  observer: Observer | undefined;
 
   readonly #model: CpuModel;
 
@@ -413,6 +420,7 @@ export class LogicalProcessor implements Core {
 
   #raise(fault: Fault): void {
     this.#missFault = undefined;
+    this.engine.observer?.exception?.(fault, this);
     this.engine.module.settle();
     deliverFault(this, fault);
     this.#refresh();
@@ -439,7 +447,11 @@ export class LogicalProcessor implements Core {
     const activity = view.getUint32(activityOffset, true);
     if (activity > activityHlt) return;
     this.engine.module.settle();
-    deliver(this, { type: "external interrupt", vector: this.apic.acknowledge(), midRepeat: this.#midRepeat });
+    deliver(this, {
+      type: "external interrupt",
+      vector: this.apic.acknowledge(),
+      midRepeat: this.#midRepeat,
+    });
     this.#refresh();
     view.setUint32(interruptPendingOffset, this.apic.hasInterrupt() || this.nmiPending ? 1 : 0, true);
   }
@@ -623,8 +635,7 @@ export class LogicalProcessor implements Core {
         !isCanonicalHalves(low, high, this.model.linearAddressBits) ||
         (lastLow > 0xffff_ffff &&
           !isCanonicalHalves(lastLow >>> 0, (high + 1) >>> 0, this.model.linearAddressBits))
-      )
-      {
+      ) {
         this.#missNonCanonical = (access & AccessWord.stack) === 0;
         return this.#refuse(new Fault(access & AccessWord.stack ? Exception.SS : Exception.GP, 0));
       }

@@ -132,7 +132,7 @@ const INTO: Procedure = (core, instruction) => {
   return undefined;
 };
 
-const { LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW } = tables;
+const { ARPL, LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW } = tables;
 const { LMSW, SMSW, CLTS } = system;
 const { MOV_FROM_CR, MOV_TO_CR, MOV_FROM_DR, MOV_TO_DR, INVLPG, INVPCID, INVD, WBINVD } = system;
 const { HLT, MONITOR, MWAIT, XGETBV, XSETBV, RDTSC, RDTSCP, RDPMC, RDMSR, WRMSR, CPUID, RDRAND, RDSEED } =
@@ -145,7 +145,7 @@ const advancing: Readonly<Record<string, Procedure>> = {
   MOV_TO_SREG, POP_SREG, ENTER, IN, OUT,
   LDS: loadFarPointer("DS"), LES: loadFarPointer("ES"), LFS: loadFarPointer("FS"), LGS: loadFarPointer("GS"),
   LSS: loadFarPointer("SS"),
-  LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW, LMSW, SMSW, CLTS,
+  ARPL, LGDT, LIDT, SGDT, SIDT, LLDT, LTR, SLDT, STR, LAR, LSL, VERR, VERW, LMSW, SMSW, CLTS,
   MOV_FROM_CR, MOV_TO_CR, MOV_FROM_DR, MOV_TO_DR, INVLPG, INVPCID, INVD, WBINVD,
   HLT, MONITOR, MWAIT, XGETBV, XSETBV, RDTSC, RDTSCP, RDPMC, RDMSR, WRMSR, CPUID, RDRAND, RDSEED,
   FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR, XRSTORS,

@@ -291,6 +291,20 @@ describe("descriptor tables", () => {
   });
 });
 
+describe("ARPL", () => {
+  const arpl = (dest: number, src: number): [bigint, boolean] => {
+    const core = protectedMode(new FakeCore());
+    core.state.RAX = BigInt(dest);
+    core.state.RCX = BigInt(src);
+    expect(core.execute("63 c8")).toBeUndefined();
+    return [core.state.RAX, (core.state.RFLAGS & RFLAGS.ZF) !== 0n];
+  };
+  it("raises the RPL and reports it in ZF", () => {
+    expect(arpl(0x28, 3)).toEqual([0x2bn, true]);
+    expect(arpl(0x2b, 1)).toEqual([0x2bn, false]);
+  });
+});
+
 describe("LAR, LSL, VERR, VERW", () => {
   const ask = (core: FakeCore, hex: string, sel: number): bigint | undefined => {
     core.state.RCX = BigInt(sel);

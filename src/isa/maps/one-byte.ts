@@ -21,10 +21,11 @@ import { DIV, IDIV, IMUL, IMUL3, MUL } from "../semantics/multiply-divide.ts";
 import { RCL, RCR, ROL, ROR, SAR, SHL, SHR } from "../semantics/shift.ts";
 import { LEAVE, POP, POPA, POPF, PUSH, PUSH_SREG, PUSHA, PUSHF } from "../semantics/stack.ts";
 import { CMPS, LODS, MOVS, SCAS, STOS } from "../semantics/string.ts";
-import { ARPL, FWAIT } from "../semantics/system.ts";
+import { FWAIT } from "../semantics/system.ts";
 
 const { op, group, member, registers } = mapBuilder("one-byte");
 
+const ARPL = procedure("ARPL");
 const POP_SREG = procedure("POP_SREG");
 const MOV_TO_SREG = procedure("MOV_TO_SREG");
 const LES = procedure("LES");

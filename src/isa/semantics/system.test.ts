@@ -29,13 +29,6 @@ describe("system instructions", () => {
     expect(run("66 f3 0f c7 f8", { RAX: 2n ** 64n - 1n, IA32_TSC_AUX: 3 }).get("RAX")).toBe(3n);
   });
 
-  it("ARPL raises the RPL and reports it in ZF", () => {
-    const raised = run("63 c8", { codeSize: 32, RAX: 0x28, RCX: 3 });
-    expect([raised.get("RAX"), raised.flags]).toEqual([0x2bn, "ZF"]);
-    const kept = run("63 c8", { codeSize: 32, RAX: 0x2b, RCX: 1, flags: "ZF" });
-    expect([kept.get("RAX"), kept.flags]).toEqual([0x2bn, ""]);
-  });
-
   it("CLFLUSH reads its line in the operand's segment; hints touch nothing", () => {
     expect(run("64 0f ae 3b", { RBX: 0x100 }).result).toMatchObject({ kind: "done", segments: [0] });
     for (const bytes of [

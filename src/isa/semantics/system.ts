@@ -2,14 +2,8 @@
 import { Exception } from "../../arch/exceptions.ts";
 import type { Frame } from "../../ir/frame.ts";
 import type { Value } from "../../ir/value.ts";
-import { constant, select } from "../../ir/value.ts";
+import { constant } from "../../ir/value.ts";
 import { define, defineWith, procedure } from "../define.ts";
-
-/** ARPL: raise the RPL of DEST to that of SRC. */
-export const ARPL = define("ARPL", (dest, src) => {
-  const raises = dest.and(3).below(src!.and(3));
-  return { dest: select(raises, dest.and(0xfffc).or(src!.and(3)), dest), flags: { ZF: raises } };
-});
 
 /** FWAIT: raises what is pending in the x87 FPU, which no pure function of operands knows. */
 export const FWAIT = procedure("FWAIT");

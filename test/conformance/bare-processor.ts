@@ -1,0 +1,33 @@
+import type { CpuModel } from "../../src/cpu/core.ts";
+import { cpuModel } from "../../src/cpu/cpu-model.ts";
+import { GuestMemory } from "../../src/cpu/guest-memory.ts";
+import { ExecutionEngine, LogicalProcessor } from "../../src/cpu/logical-processor.ts";
+
+/** One processor with RAM and nothing else: ports float, no interrupts arrive, time stands still. */
+export interface BareProcessor {
+  readonly guest: GuestMemory;
+  readonly engine: ExecutionEngine;
+  readonly processor: LogicalProcessor;
+}
+
+export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("default")!): BareProcessor => {
+  const guest = new GuestMemory(ramBytes, 0, { read: () => 0xffff_ffff, write: () => {} });
+  const engine = new ExecutionEngine(guest, model);
+  const processor = new LogicalProcessor(0, engine, {
+    ports: { read: (_port, size) => 2 ** (8 * size) - 1, write: () => {} },
+    apic: {
+      readMsr: () => undefined,
+      writeMsr: () => false,
+      taskPriorityClass: 0,
+      hasInterrupt: () => false,
+      acknowledge: () => 0,
+    },
+    model,
+    timeStamp: () => 0n,
+    random: () => 0n,
+    retire: () => {},
+    reportUnimplemented: () => {},
+  });
+  processor.select();
+  return { guest, engine, processor };
+};
