@@ -484,9 +484,12 @@ const troublePlaces = (row: Row, mode: 64 | 32, bits: number): Place[] => {
     trouble: "none",
     lock: false,
   });
-  const places = [at(NOWHERE), at(READ_ONLY_PAGE + 0x40)];
+  // What the constant page holds is no address to call (see `makeForm`).
+  const calls = row.semantics.mnemonic === "CALL";
+  const places = calls ? [at(NOWHERE)] : [at(NOWHERE), at(READ_ONLY_PAGE + 0x40)];
   if (mode === 64) places.push(at(NONCANONICAL + 0x40n));
-  if (bits >= 16 && !alwaysLocks(row)) places.push(at(READ_ONLY_PAGE - bits / 16), at(DATA_PAGE - bits / 16));
+  if (bits >= 16 && !alwaysLocks(row) && !calls)
+    places.push(at(READ_ONLY_PAGE - bits / 16), at(DATA_PAGE - bits / 16));
   if (needsAlignment(row, bits)) places.push(at(DATA_PAGE + WINDOW + 0x68));
   return places;
 };

@@ -172,6 +172,15 @@ const forgetUpper = (state: NativeState, before: NativeState): void => {
       state.bytes[field.gpr + 8 * n + byte] = before.bytes[field.gpr + 8 * n + byte]!;
 };
 
+/**
+ * Whether a faulting store or conversion of MMX registers has already made x87 state MMX state is this processor's habit:
+ * no manual says so, and the restarted instruction hides it.
+ */
+const forgetTransition = (state: NativeState, before: NativeState): void => {
+  state.view.setUint16(field.fsw, before.fsw, true);
+  state.view.setUint16(field.ftw, before.ftw, true);
+};
+
 const putCase = (
   sinks: Sinks,
   form: FormPlan,
@@ -182,8 +191,7 @@ const putCase = (
 ): void => {
   const { state: after, vector, runs } = outcome;
   if (form.mode === 32) forgetUpper(after, before);
-  // A faulting MMX store has cleared TOP on this processor; no manual says so, and the restarted instruction hides it.
-  if (vector >= 0 && instruction.row.unit === "mmx") after.view.setUint16(field.fsw, before.fsw, true);
+  if (vector >= 0 && instruction.row.unit?.endsWith("mmx")) forgetTransition(after, before);
   const rflags = after.view.getUint32(field.rflags, true);
   sinks.flags.u8(packFlags(rflags));
   const isUndefined =
