@@ -27,9 +27,10 @@ import { evaluateInstruction } from "./evaluator.ts";
 import { deliver, deliverFault } from "./exceptions.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { cpl, is64Bit, isCanonical } from "./mode.ts";
-import { Access, type Translation, walk } from "./page-walk.ts";
+import { Access, type Translation, walk, walkLinear } from "./page-walk.ts";
 import { procedures } from "./procedures.ts";
 import { linearAddress } from "./segmentation.ts";
+import { Monitor } from "./system.ts";
 import { Tlb } from "./tlb.ts";
 import { unitFault } from "./units.ts";
 
@@ -46,6 +47,8 @@ export interface ProcessorSockets {
   random(): bigint;
   /** Called as instructions retire, so that virtual time is exact whenever a device or RDTSC looks. */
   retire(count: number): void;
+  /** Virtual time passes without an instruction: an event is delivered. */
+  elapse(ns: number): void;
   reportUnimplemented(what: string): void;
 }
 
@@ -172,6 +175,8 @@ export class LogicalProcessor implements Core {
   /** NMI pin: latched until taken. */
   nmiPending = false;
   #stepping = false;
+  /** Events delivered since they were last counted: each takes as long as an instruction, so that no loop of faults is endless. */
+  #delivered = 0;
   /** The last instruction was a REP step that is to go on. */
   #midRepeat = false;
   /** The address of the access that `miss` refused was not canonical: the segment decides between #SS and #GP. */
@@ -245,14 +250,32 @@ export class LogicalProcessor implements Core {
 
   /** True when the processor would do something if run: it is active, or an event wakes it. */
   get runnable(): boolean {
-    const activity = this.state.activity;
+    const { activity } = this.state;
     if (activity === 0) return true;
-    return (
-      activity === activityHlt &&
-      (this.nmiPending ||
-        this.state.pendingDebug !== 0 ||
-        (this.apic.hasInterrupt() && (this.state.view.getUint32(flagsOffset, true) & IF) !== 0))
-    );
+    if (activity !== activityHlt) return false;
+    if (this.nmiPending || this.state.pendingDebug !== 0) return true;
+    if (!this.apic.hasInterrupt()) return false;
+    return this.#mayBreak || (this.state.view.getUint32(flagsOffset, true) & IF) !== 0;
+  }
+
+  /** MWAIT waits, and interrupts end that even with IF = 0. */
+  get #mayBreak(): boolean {
+    return (this.state["MONITOR.armed"] & Monitor.breakOnInterrupt) !== 0;
+  }
+
+  /** The line that MWAIT waits for a store to, live; undefined when it does not wait. */
+  monitoredLine(): Uint8Array | undefined {
+    const { state } = this;
+    if (state.activity !== activityHlt || !(state["MONITOR.armed"] & Monitor.waiting)) return undefined;
+    const translation = walkLinear(this, state["MONITOR.address"] & ~63n, Access.READ);
+    const offset = translation instanceof Fault ? -1 : this.physical.offsetOf(translation.address);
+    return offset < 0 ? undefined : this.physical.bytes.subarray(offset, offset + 64);
+  }
+
+  /** End a wait by MWAIT. */
+  endMonitor(): void {
+    this.state.activity = 0;
+    this.state["MONITOR.armed"] = 0;
   }
 
   /**
@@ -269,6 +292,12 @@ export class LogicalProcessor implements Core {
     this.#refresh();
     while (left > 0 && !this.stopRequested && !engine.untidy) {
       this.#boundary();
+      if (this.#delivered > 0) {
+        left -= this.#delivered;
+        this.#sockets.elapse(this.#delivered);
+        this.#delivered = 0;
+        if (left <= 0) break;
+      }
       this.#midRepeat = false;
       if (view.getUint32(activityOffset, true) !== 0) break;
       const flags = view.getUint32(flagsOffset, true);
@@ -420,6 +449,7 @@ export class LogicalProcessor implements Core {
 
   #raise(fault: Fault): void {
     this.#missFault = undefined;
+    this.#delivered++;
     this.engine.observer?.exception?.(fault, this);
     this.engine.module.settle();
     deliverFault(this, fault);
@@ -443,6 +473,7 @@ export class LogicalProcessor implements Core {
     }
     const pending = this.apic.hasInterrupt();
     view.setUint32(interruptPendingOffset, pending || this.nmiPending ? 1 : 0, true);
+    if (pending && this.#mayBreak) this.endMonitor();
     if (!pending || (view.getUint32(flagsOffset, true) & IF) === 0 || (blocking & 3) !== 0) return;
     const activity = view.getUint32(activityOffset, true);
     if (activity > activityHlt) return;

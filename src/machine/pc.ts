@@ -124,7 +124,19 @@ interface Socket {
   requests: ProcessorRequest[];
   /** The processor would do nothing if run. Refreshed after each turn. */
   waiting: boolean;
+  /** The line that MWAIT waits for, and what it held when the wait began. */
+  monitored: { readonly line: Uint8Array; readonly before: Uint8Array } | undefined;
+  lineChanged: boolean;
 }
+
+/** A processor that waits by MWAIT goes on when the line has changed. */
+const watchLine = (socket: Socket): void => {
+  const { monitored } = socket;
+  if (monitored === undefined || monitored.line.every((byte, n) => byte === monitored.before[n])) return;
+  socket.monitored = undefined;
+  socket.lineChanged = true;
+  socket.waiting = false;
+};
 
 /** The whole PC: the one place that knows which chip is wired to which. */
 export class Pc {
@@ -373,6 +385,8 @@ export class Pc {
       apicPage: memoryMap.localApic,
       requests: [],
       waiting: false,
+      monitored: undefined,
+      lineChanged: false,
     };
     const apic = new LocalApic({
       id: index,
@@ -422,6 +436,9 @@ export class Pc {
       retire: (count) => {
         this.clock.nowNs += count;
         this.retired += count;
+      },
+      elapse: (ns) => {
+        this.clock.nowNs += ns;
       },
       reportUnimplemented: (what) => outputs.unimplemented?.(what),
     });
@@ -551,6 +568,8 @@ export class Pc {
       }
       const { processor } = socket;
       processor.select();
+      if (socket.lineChanged) processor.endMonitor();
+      socket.lineChanged = false;
       this.#serve(socket);
       const next = this.clock.nextDeadlineNs;
       let budget = next === undefined ? left : Math.min(left, Math.max(1, next - this.clock.nowNs));
@@ -565,6 +584,9 @@ export class Pc {
         break;
       }
       socket.waiting = !processor.runnable;
+      for (const other of this.#sockets) if (other !== socket) watchLine(other);
+      const line = processor.monitoredLine();
+      socket.monitored = line && { line, before: line.slice() };
     }
     const stop = this.#stop ?? { kind: "budget" };
     this.#stop = undefined;

@@ -26,6 +26,7 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
     timeStamp: () => 0n,
     random: () => 0n,
     retire: () => {},
+    elapse: () => {},
     reportUnimplemented: () => {},
   });
   processor.select();
