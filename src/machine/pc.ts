@@ -555,6 +555,9 @@ export class Pc {
     let left = maximum;
     let jumps = 0;
     const several = this.#sockets.length > 1;
+    // Between two runs the state of the processor at hand may have been written from outside.
+    const { current } = this.engine;
+    if (current) this.#sockets[current.index]!.waiting = !current.runnable;
     while (left > 0) {
       this.clock.fireDue();
       if (this.#stop) break;
