@@ -4,7 +4,7 @@ import type { InterruptLine } from "../bus/interrupt-line.ts";
 import { MmioBus } from "../bus/mmio.ts";
 import { byteWide, PortBus } from "../bus/port-io.ts";
 import type { CpuModel } from "../cpu/core.ts";
-import { fourGiB, GuestMemory, pciHoleStart } from "../cpu/guest-memory.ts";
+import { type DeviceSpace, fourGiB, GuestMemory, pciHoleStart } from "../cpu/guest-memory.ts";
 import { ExecutionEngine, LogicalProcessor, type Tier } from "../cpu/logical-processor.ts";
 import { writeMsr } from "../cpu/msrs.ts";
 import { powerOn, takeInit, takeStartup } from "../cpu/reset.ts";
@@ -167,7 +167,7 @@ export class Pc {
     const { model, memoryBytes, processors } = configuration;
     const { clock, portBus, mmio } = this;
     this.#random = new RandomBits(configuration.seed);
-    this.guest = new GuestMemory(memoryBytes, configuration.romBytes, {
+    const deviceSpace: DeviceSpace = {
       read: (address, size) => {
         const apic = this.#apicPage(address);
         if (apic) return apic.read(address & 0xfff, size);
@@ -183,7 +183,8 @@ export class Pc {
         this.#deviceAccess();
         mmio.write(address, value, size);
       },
-    });
+    };
+    this.guest = new GuestMemory(memoryBytes, configuration.romBytes, deviceSpace, configuration.keptMemory);
     this.engine = new ExecutionEngine(this.guest, model);
     clock.onEarlier = () => this.#interruptRun();
     if (outputs.unimplemented) {
