@@ -91,10 +91,13 @@ describe("a machine's run", () => {
   it("restarts the image when the guest resets, and counts on", async () => {
     const source = `inc byte [0x500]\n cmp byte [0x500], 3\n je third\n mov al, 0xfe\n out 0x64, al\n third: ${exit(0)}`;
     const { machine } = await started(source);
-    expect(await machine.run()).toMatchObject({ reason: "debug-exit", instructions: 2 * 5 + 5 });
+    expect(await machine.run({ timeout: 20 })).toMatchObject({
+      reason: "debug-exit",
+      instructions: 2 * 5 + 5,
+    });
     expect(machine.stats()).toMatchObject({ resets: 2, instructions: 15 });
     const stopping = await started(source, { onReset: "stop" });
-    expect((await stopping.machine.run()).reason).toBe("reset");
+    expect((await stopping.machine.run({ timeout: 20 })).reason).toBe("reset");
   });
 });
 
@@ -222,7 +225,7 @@ describe("a halted guest", () => {
     const { reason, seconds } = await machine.run({ timeout: 20 });
     expect(reason).toBe("debug-exit");
     expect(seconds).toBeGreaterThan(0.08);
-    expect(machine.stats().virtualSeconds).toBeCloseTo(0.1, 1);
+    expect(machine.stats().virtualSeconds).toBeGreaterThan(0.09);
     const again = await started(sleeper(10), { replay: machine.inputLog });
     expect((await again.machine.run({ timeout: 20 })).reason).toBe("debug-exit");
     expect(again.machine.hash()).toBe(machine.hash());

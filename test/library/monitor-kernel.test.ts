@@ -61,9 +61,14 @@ describe("the monitor kernel", () => {
   });
 
   it("starts again after a reset", async () => {
-    const { output, result, machine } = await session("", "reset\roff\r");
-    expect(result.reason).toBe("power-off");
-    expect(output.match(/Worldswitch monitor/g)).toHaveLength(2);
+    const machine = await Machine.create({ memoryMiB: 16 });
+    await machine.boot({ image: monitorKernel(), withFileName: false });
+    machine.serial.write("reset\r");
+    const banner = { until: "Worldswitch monitor", timeout: 60 };
+    expect((await machine.run(banner)).reason).toBe("until");
+    expect((await machine.run(banner)).reason).toBe("until");
+    machine.serial.write("off\r");
+    expect((await machine.run({ timeout: 60 })).reason).toBe("power-off");
     expect(machine.stats().resets).toBe(1);
   });
 
