@@ -440,8 +440,6 @@ export class HandlerEmitter implements Binding {
         this.#expressions.emit(effect.when);
         code.if();
         if (effect.commit) {
-          // With #XM the move to MMX state has happened already.
-          if (entersMMX(row)) this.#enterMmx();
           code.i32(0);
           this.#expressions.emit(effect.commit.value);
           storeWidth(code, effect.commit.value.width, offsetOf(effect.commit.name), true);

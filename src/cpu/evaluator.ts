@@ -202,7 +202,6 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
       if (read instanceof Fault) return read;
       loads[effect.index] = read;
     } else if (effect.kind === "fault" && evaluate(effect.when) === 1n) {
-      if (effect.commit && entersMMX(row)) enterMmx(core); // with #XM the move to MMX state has happened already
       if (effect.commit) writeField(view, offsetOf(effect.commit.name), 32, evaluate(effect.commit.value));
       return new Fault(effect.vector, effect.errorCode ? Number(evaluate(effect.errorCode)) : undefined);
     }

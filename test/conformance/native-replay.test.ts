@@ -3,6 +3,10 @@ import { inexact } from "../native/excluded.ts";
 import { vectorFiles, vectors } from "../native/vectors.ts";
 import { NativeReplay } from "./native-replay.ts";
 
+/** The evaluator is slow: it answers every fourth case, and all of them with `npm run conformance`. */
+const everyCase = process.env["WORLDSWITCH_ALL_VECTORS"] !== undefined;
+const shares = { interpreter: 1, evaluator: everyCase ? 1 : 4 } as const;
+
 /** Every user-mode instruction gives what an Intel processor gave: registers, defined flags, memory, exceptions. */
 describe.each(["interpreter", "evaluator"] as const)("recorded instructions on the %s", (tier) => {
   it.each(vectorFiles().map((name) => name.replace(/\.br$/, "")))("%s", (file) => {
@@ -10,7 +14,7 @@ describe.each(["interpreter", "evaluator"] as const)("recorded instructions on t
     const differing = new Map<string, string>();
     let cases = 0;
     let differences = 0;
-    for (const vector of vectors({ files: [file], wants: () => true })) {
+    for (const vector of vectors({ files: [file], every: shares[tier] })) {
       if (inexact.has(vector.mnemonic)) continue;
       cases++;
       const difference = replay.run(vector);
@@ -24,6 +28,6 @@ describe.each(["interpreter", "evaluator"] as const)("recorded instructions on t
       differences: 0,
       differing: {},
     });
-    expect(cases).toBeGreaterThan(1000);
+    expect(cases).toBeGreaterThan(500);
   });
 });

@@ -1,5 +1,4 @@
 import { access } from "../../src/arch/descriptors.ts";
-import { Exception } from "../../src/arch/exceptions.ts";
 import type { Fault } from "../../src/cpu/core.ts";
 import { cpuModel } from "../../src/cpu/cpu-model.ts";
 import type { Tier } from "../../src/cpu/logical-processor.ts";
@@ -170,8 +169,7 @@ export class NativeReplay {
         return `XMM${n} for ${hex(expected.xmm(n))}`;
     const page = dataPage(vector, "after");
     const at = guest.offsetOf(frames.data);
-    // docs/QUIRKS.md: a near CALL that faults on its target has pushed the return address natively.
-    if (vector.mnemonic === "CALL" && exception?.vector === Exception.GP) return undefined;
+    if (Buffer.compare(guest.bytes.subarray(at, at + PAGE_BYTES), page) === 0) return undefined;
     for (let n = 0; n < PAGE_BYTES; n++)
       if (guest.bytes[at + n] !== page[n])
         return `memory at ${hex(DATA_PAGE + n)}: ${hex(guest.bytes[at + n]!)} for ${hex(page[n]!)}`;
