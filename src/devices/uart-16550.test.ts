@@ -305,5 +305,12 @@ describe("16550 as a patient sender sees it", () => {
     expect(uart.isListening).toBe(false);
     for (let n = 0; n < 16; n++) uart.read(LSR);
     expect(uart.isListening).toBe(true);
+    type(1);
+    uart.read(LSR);
+    uart.read(RBR);
+    uart.write(THR, 1);
+    expect(uart.isListening).toBe(true);
+    uart.write(FCR, 0x07);
+    expect(uart.isListening).toBe(false);
   });
 });

@@ -82,7 +82,7 @@ export interface Uart16550State {
   received: number[];
   /** When a character last entered or left the receiver FIFO. */
   fifoTouchedNs: number;
-  /** Readings of LSR in a row that found nothing received, up to a few. */
+  /** Readings of LSR in a row that found nothing received, up to a few; once so many, until the chip is set up anew. */
   emptyPolls: number;
 }
 
@@ -217,7 +217,7 @@ export class Uart16550 {
         return state.MCR;
       case OFFSET.LSR: {
         const value = this.#lineStatus();
-        state.emptyPolls = (value & LSR.DR) === 0 ? Math.min(state.emptyPolls + 1, POLLING_READS) : 0;
+        if ((value & LSR.DR) === 0) state.emptyPolls = Math.min(state.emptyPolls + 1, POLLING_READS);
         state.overrun = false;
         if (state.received.length > 0) state.received[0]! &= 0xff;
         return value;
@@ -236,6 +236,7 @@ export class Uart16550 {
 
   #writeRegister(offset: number, byte: number): void {
     const { state } = this;
+    if (offset === OFFSET.LCR || offset === OFFSET.IIR_FCR) state.emptyPolls = 0;
     switch (offset) {
       case OFFSET.RBR_THR:
         if (this.#divisorLatchAccess) state.DLL = byte;

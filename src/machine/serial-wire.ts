@@ -9,9 +9,11 @@ export interface SerialReceiver {
   receive(byte: number): void;
 }
 
-/** Virtual time between two looks at a receiver that has no room or no listener: at first, and at most after doubling. */
+/** Virtual time between two looks at a receiver that has no room: at first, and at most after doubling. */
 const FIRST_LOOK_NS = 1_000;
 const LAST_LOOK_NS = 1_000_000;
+/** Looks at a receiver without a listener are at multiples of this, so that how long ago the input came makes no difference. */
+const DEAF_NS = 1_000_000;
 
 /**
  * The outside end of a serial line: what is sent waits here, losing nothing, until the receiver listens and has room. When bytes are
@@ -55,7 +57,11 @@ export class SerialWire {
   #deliver(): void {
     const receiver = this.#receiver;
     for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
-      if (!receiver.isListening || !receiver.canReceive) {
+      if (!receiver.isListening) {
+        this.#timer.arm((Math.floor(this.#clock.nowNs / DEAF_NS) + 1) * DEAF_NS);
+        return;
+      }
+      if (!receiver.canReceive) {
         this.#timer.arm(this.#clock.nowNs + this.#lookNs);
         this.#lookNs = Math.min(2 * this.#lookNs, LAST_LOOK_NS);
         return;
