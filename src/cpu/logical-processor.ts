@@ -56,6 +56,8 @@ export interface ProcessorSockets {
 const maximumModes = 4096;
 /** Handlers, likewise: Debian's boot makes about two thousand. */
 const maximumHandlers = 30_000;
+/** Translated code counts its budget in a signed 32-bit number. */
+const maximumBudget = 0x7fff_ffff;
 const activityHlt = 1;
 const noStack = 0x200 - 1;
 
@@ -317,7 +319,7 @@ export class LogicalProcessor implements Core {
         left -= this.step();
         continue;
       }
-      const given = left - maximumBlock;
+      const given = Math.min(left - maximumBlock, maximumBudget);
       module.run(start, given);
       if (this.#bounceUsed !== 0) this.#dropBounce();
       const at = view.getUint32(exitRecordOffset, true);
