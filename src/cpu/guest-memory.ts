@@ -109,7 +109,10 @@ export class GuestMemory implements PhysicalBus {
 
   read(address: number, size: 1 | 2 | 4): number {
     const offset = this.offsetOf(address);
-    if (offset < 0) return this.#devices.read(address, size);
+    if (offset < 0) {
+      const value = this.#devices.read(address, size);
+      return size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
+    }
     return size === 4
       ? this.view.getUint32(offset, true)
       : size === 2

@@ -11,7 +11,10 @@ export interface BareProcessor {
 }
 
 export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("default")!): BareProcessor => {
-  const guest = new GuestMemory(ramBytes, 0, { read: () => 0xffff_ffff, write: () => {} });
+  const guest = new GuestMemory(ramBytes, 0, {
+    read: (_address, size) => 2 ** (8 * size) - 1,
+    write: () => {},
+  });
   const engine = new ExecutionEngine(guest, model);
   const processor = new LogicalProcessor(0, engine, {
     ports: { read: (_port, size) => 2 ** (8 * size) - 1, write: () => {} },
