@@ -728,8 +728,16 @@ export class HandlerEmitter implements Binding {
     code.block();
     counter();
     code.op("i64.eqz").brIf(0);
+    const unlessSamePages = (label: number): void => {
+      page(offset.RSI);
+      code.get(sourcePage).op("i64.ne").brIf(label);
+      page(offset.RDI);
+      code.get(destinationPage).op("i64.ne").brIf(label);
+    };
     this.#emitBulk();
-    code.block().loop();
+    code.block();
+    unlessSamePages(0);
+    code.loop();
     counter();
     code.op("i64.eqz").brIf(2);
     this.#begin(this.#effects, []);
@@ -749,10 +757,7 @@ export class HandlerEmitter implements Binding {
       if (this.#spec.repeat === "repz") code.op("i32.eqz");
       code.brIf(2);
     }
-    page(offset.RSI);
-    code.get(sourcePage).op("i64.ne").brIf(1);
-    page(offset.RDI);
-    code.get(destinationPage).op("i64.ne").brIf(1);
+    unlessSamePages(1);
     code.br(0).end().end();
     // The step is over; go on with the same record unless the count is used up.
     counter();
