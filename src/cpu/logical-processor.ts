@@ -600,7 +600,9 @@ export class LogicalProcessor implements Core {
     const offset = linearLow & 0xfff;
     this.#setRipBase(ripLow, view.getUint32(ripOffset + 4, true), offset);
     const at = engine.cache.stepRecord(instruction, offset, this.#mode);
-    return this.#runStep(at, offset, instruction.row.semantics.mnemonic === "STI");
+    const enables =
+      instruction.row.semantics.mnemonic === "STI" && (view.getUint32(flagsOffset, true) & IF) === 0;
+    return this.#runStep(at, offset, enables);
   }
 
   /** Run a step's records; ripBase and RIP are those of the instruction. */
