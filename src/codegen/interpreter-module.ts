@@ -20,8 +20,9 @@ export interface RuntimeCalls {
 }
 
 /** Handlers every table has, by index. */
-export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5 } as const;
-const firstFree = 6;
+export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5, stop: 6 } as const;
+/** The first index that is an instruction's handler. */
+export const firstHandler = 7;
 
 const at = {
   RIP: offsetOf("RIP"), ripBase: offsetOf("ripBase"), exitKind: offsetOf("exitKind"), exitRecord: offsetOf("exitRecord"), exitBudget: offsetOf("exitBudget"),
@@ -41,7 +42,7 @@ export class InterpreterModule {
   readonly #imports: WebAssembly.Imports;
   #pending: { index: number; spec: HandlerSpec }[] = [];
   readonly #deferred = new Map<number, HandlerSpec>();
-  #next = firstFree;
+  #next = firstHandler;
   /** Enter translated code at a record with a budget of instructions. */
   readonly run: (record: number, budget: number) => void;
   /** Make RFLAGS hold the status flags. */
@@ -239,11 +240,12 @@ export class InterpreterModule {
       code.i32(0).get(1).memory("i32.store", at.exitBudget);
     });
 
-    define("stale", handlerType, 2, (code) => {
-      code.i32(0).i32(ExitKind.stale).memory("i32.store", at.exitKind);
-      code.i32(0).get(0).memory("i32.store", at.exitRecord);
-      code.i32(0).get(1).memory("i32.store", at.exitBudget);
-    });
+    for (const [name, kind] of [["stale", ExitKind.stale], ["stop", ExitKind.stop]] as const)
+      define(name, handlerType, 2, (code) => {
+        code.i32(0).i32(kind).memory("i32.store", at.exitKind);
+        code.i32(0).get(0).memory("i32.store", at.exitRecord);
+        code.i32(0).get(1).memory("i32.store", at.exitBudget);
+      });
 
     const spend = (code: Code): Code => code.get(1).get(0).memory("i32.load8_u", record.retired).op("i32.sub");
     define("blockEnd", handlerType, 2, (code) => {

@@ -16,6 +16,7 @@ export const record = {
   next: 18,
   /** u16: state offset of the segment base to add. */ segmentBase: 20,
   /** u8: encoded segment number, for accesses that segmentation must check. */ segment: 22,
+  /** u8: 1 when the handler carries out the next record's instruction, too. */ paired: 23,
   /** i32: address displacement; in jumps the target record (0: not resolved yet). */ displacement: 24,
   /** i32: immediate, sign-extended; in jumps the target's page offset; in exits the reason. */ immediate: 28,
   /** i64: a 64-bit immediate or absolute address, in records without displacement and immediate. */ wide: 24,
@@ -36,6 +37,7 @@ export const ExitKind = {
   /** exitRecord was invalidated: its page has changed. */ stale: 6,
   /** RIP is the next instruction; what to run next must be reconsidered. */ attention: 7,
   /** The same, within an interrupt shadow. */ shadow: 8,
+  /** exitRecord is where a run was to end. */ stop: 11,
   /** exitRecord is a REP instruction between two steps, and the budget is used up; RIP is its own. */ repeat: 10,
   /** The single step is complete; RIP must be advanced to the record's next. */ stepped: 9,
 } as const;

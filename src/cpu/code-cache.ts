@@ -1,5 +1,5 @@
 import { type AddressShape, fusion, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
-import { fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
+import { firstHandler, fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
 import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../codegen/memory-map.ts";
 import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
 import type { Effect } from "../ir/effects.ts";
@@ -257,6 +257,7 @@ export class CodeCache {
     view.setUint16(at + record.next, next, true);
     view.setUint16(at + record.segmentBase, zeroSlot, true);
     view.setUint8(at + record.segment, 3);
+    view.setUint8(at + record.paired, 0);
     view.setBigUint64(at + record.wide, 0n, true);
   }
 
@@ -400,7 +401,7 @@ export class CodeCache {
     mode: CodeMode,
   ): void {
     const handler = this.#pairHandler(first, second, mode);
-    if (this.#module.ready(handler)) this.#view.setUint32(at + record.handler, handler, true);
+    if (this.#module.ready(handler)) this.#usePair(at, handler);
     else this.#waitingPairs.push({ at, alone: this.#view.getUint32(at + record.handler, true), handler });
   }
 
@@ -408,9 +409,46 @@ export class CodeCache {
   #makePairs(): void {
     this.#module.materialiseDeferred();
     for (const { at, alone, handler } of this.#waitingPairs)
-      if (this.#view.getUint32(at + record.handler, true) === alone)
-        this.#view.setUint32(at + record.handler, handler, true);
+      if (this.#view.getUint32(at + record.handler, true) === alone) this.#usePair(at, handler);
     this.#waitingPairs = [];
+  }
+
+  #usePair(at: number, handler: number): void {
+    this.#view.setUint32(at + record.handler, handler, true);
+    this.#view.setUint8(at + record.paired, 1);
+  }
+
+  /** The handler that the record at `#stopAt` has when no run is to stop there. */
+  #stopHandler = 0;
+  #stopAt = 0;
+
+  /**
+   * Let a run that begins at the block of `start` end before its instruction number `count`, if it comes that far in a straight
+   * line. False when it cannot (the last one shares a handler): a shorter run or a step must do. `endStop` takes it back.
+   */
+  stopAfter(start: number, count: number): boolean {
+    const view = this.#view;
+    let n = 0;
+    while (n < count) {
+      const at = start + n * recordBytes;
+      // The block ends before: the run does, too, and what follows must not be touched.
+      if (view.getUint32(at + record.handler, true) < firstHandler) return true;
+      n += view.getUint8(at + record.paired) === 1 ? 2 : 1;
+    }
+    if (n > count) return false;
+    const at = start + count * recordBytes;
+    this.#stopAt = at;
+    this.#stopHandler = view.getUint32(at + record.handler, true);
+    view.setUint32(at + record.handler, fixedHandlers.stop, true);
+    return true;
+  }
+
+  endStop(): void {
+    if (this.#stopAt === 0) return;
+    const { stop } = fixedHandlers;
+    if (this.#view.getUint32(this.#stopAt + record.handler, true) === stop)
+      this.#view.setUint32(this.#stopAt + record.handler, this.#stopHandler, true);
+    this.#stopAt = 0;
   }
 
   #pairHandler(first: Variant, second: Variant, mode: CodeMode): number {

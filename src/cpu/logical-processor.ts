@@ -305,7 +305,6 @@ export class LogicalProcessor implements Core {
       const flags = view.getUint32(flagsOffset, true);
       if (flags & RF && !breakpointsEnabled(state)) view.setUint32(flagsOffset, flags & ~RF, true);
       if (
-        left <= maximumBlock ||
         flags & stepAlways ||
         view.getUint32(interruptibilityOffset, true) & 3 ||
         engine.tier === "evaluator" ||
@@ -319,8 +318,18 @@ export class LogicalProcessor implements Core {
         left -= this.step();
         continue;
       }
-      const given = Math.min(left - maximumBlock, maximumBudget);
+      // Near the end of the budget, one straight line at a time, and no further than the budget reaches.
+      const ending = left <= maximumBlock;
+      if (ending && !engine.cache.stopAfter(start, left)) {
+        if (left === 1) {
+          left -= this.step();
+          continue;
+        }
+        engine.cache.stopAfter(start, left - 1);
+      }
+      const given = ending ? 0 : Math.min(left - maximumBlock, maximumBudget);
       module.run(start, given);
+      if (ending) engine.cache.endStop();
       if (this.#bounceUsed !== 0) this.#dropBounce();
       const at = view.getUint32(exitRecordOffset, true);
       let retired = given - view.getInt32(exitBudgetOffset, true);
