@@ -3,11 +3,13 @@ import { cpuModel } from "../../src/cpu/cpu-model.ts";
 import { GuestMemory } from "../../src/cpu/guest-memory.ts";
 import { ExecutionEngine, LogicalProcessor } from "../../src/cpu/logical-processor.ts";
 
-/** One processor with RAM and nothing else: ports float, no interrupts arrive, time stands still. */
+/** One processor with RAM and nothing else: ports float, time stands still, interrupts come from a list. */
 export interface BareProcessor {
   readonly guest: GuestMemory;
   readonly engine: ExecutionEngine;
   readonly processor: LogicalProcessor;
+  /** Vectors of maskable interrupts that wait, first come, first served. */
+  readonly interrupts: number[];
 }
 
 export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("default")!): BareProcessor => {
@@ -15,6 +17,7 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
     read: (_address, size) => 2 ** (8 * size) - 1,
     write: () => {},
   });
+  const interrupts: number[] = [];
   const engine = new ExecutionEngine(guest, model);
   const processor = new LogicalProcessor(0, engine, {
     ports: { read: (_port, size) => 2 ** (8 * size) - 1, write: () => {} },
@@ -22,8 +25,8 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
       readMsr: () => undefined,
       writeMsr: () => false,
       taskPriorityClass: 0,
-      hasInterrupt: () => false,
-      acknowledge: () => 0,
+      hasInterrupt: () => interrupts.length > 0,
+      acknowledge: () => interrupts.shift()!,
     },
     model,
     timeStamp: () => 0n,
@@ -33,5 +36,5 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
     reportUnimplemented: () => {},
   });
   processor.select();
-  return { guest, engine, processor };
+  return { guest, engine, processor, interrupts };
 };

@@ -38,7 +38,25 @@ const integerVectors = [
   "pcmpgtb", "pcmpgtw", "pcmpgtd", "pmullw", "pmulhw", "pmulhuw", "pmuludq", "pmaddwd", "packsswb", "packuswb", "packssdw", "punpcklbw",
   "punpckhdq", "punpcklqdq", "pavgb", "pminub", "pmaxsw", "psadbw", "pshufb", "phaddw", "psignb", "pmulld", "paddsb", "psubusw", "psllw", "psrad", "psrlq",
 ]; // biome-ignore format: one list
-const floats = ["addps", "subpd", "mulss", "divsd", "sqrtps", "minpd", "maxss", "addsd", "mulpd", "divps", "cvtdq2ps", "cvtps2dq", "cvttps2dq", "unpcklps", "andps", "xorpd", "rcpps"];
+const floats = [
+  "addps",
+  "subpd",
+  "mulss",
+  "divsd",
+  "sqrtps",
+  "minpd",
+  "maxss",
+  "addsd",
+  "mulpd",
+  "divps",
+  "cvtdq2ps",
+  "cvtps2dq",
+  "cvttps2dq",
+  "unpcklps",
+  "andps",
+  "xorpd",
+  "rcpps",
+];
 const immediates = [0, 1, -1, 2, 7, 0x7f, -0x80, 0x80, 0xff, 0x7fff, 0x8000, 0x7fff_ffff, -0x8000_0000];
 
 class Writer {
@@ -68,7 +86,9 @@ class Writer {
   }
 
   #size(): Size {
-    return this.#dice.pick(this.#bits === 64 ? ([8, 16, 32, 32, 64, 64] as const) : ([8, 16, 32, 32, 32] as const));
+    return this.#dice.pick(
+      this.#bits === 64 ? ([8, 16, 32, 32, 64, 64] as const) : ([8, 16, 32, 32, 32] as const),
+    );
   }
 
   #register(size: Size): string {
@@ -86,7 +106,13 @@ class Writer {
   #address(): string {
     const { once, pick, below } = bound(this.#dice);
     const at = once(12)
-      ? pick([places.readOnly + below(64), places.absent + below(64), places.absent - below(16), places.afterAbsent - below(16), 0x90_0000])
+      ? pick([
+          places.readOnly + below(64),
+          places.absent + below(64),
+          places.absent - below(16),
+          places.afterAbsent - below(16),
+          0x90_0000,
+        ])
       : once(6)
         ? places.data + 0x1000 * (1 + below(2)) - below(16)
         : places.data + below(0x2ff0);
@@ -120,9 +146,15 @@ class Writer {
       case 2:
       case 3:
       case 4: {
-        const src = once(3) ? this.#immediate(size) : isMemory || once(2) ? this.#register(size) : this.memory(size);
+        const src = once(3)
+          ? this.#immediate(size)
+          : isMemory || once(2)
+            ? this.#register(size)
+            : this.memory(size);
         const mnemonic = pick(arithmetic);
-        this.put(`${mnemonic} ${dest}, ${mnemonic === "test" && src.includes("[") ? this.#register(size) : src}`);
+        this.put(
+          `${mnemonic} ${dest}, ${mnemonic === "test" && src.includes("[") ? this.#register(size) : src}`,
+        );
         return;
       }
       case 5:
@@ -155,7 +187,19 @@ class Writer {
         return;
       }
       default:
-        this.put(pick(["cmc", "stc", "clc", "sahf", "comisd xmm0, xmm1", "ucomiss xmm2, xmm3", "ptest xmm1, xmm2", "popfimage", "cld"]));
+        this.put(
+          pick([
+            "cmc",
+            "stc",
+            "clc",
+            "sahf",
+            "comisd xmm0, xmm1",
+            "ucomiss xmm2, xmm3",
+            "ptest xmm1, xmm2",
+            "popfimage",
+            "cld",
+          ]),
+        );
         if (this.lines.at(-1) === "popfimage") {
           this.lines.pop();
           this.put(`push ${below(0x1000) & 0xcd5}`);
@@ -184,13 +228,21 @@ class Writer {
         this.put(`set${condition} ${once(2) ? this.memory(8) : this.#register(8)}`);
         return;
       case 4:
-        this.put(`cmov${condition} ${this.#register(wide)}, ${once(2) ? this.memory(wide) : this.#register(wide)}`);
+        this.put(
+          `cmov${condition} ${this.#register(wide)}, ${once(2) ? this.memory(wide) : this.#register(wide)}`,
+        );
         return;
       case 5:
-        this.put(`${pick(["adc", "sbb"])} ${once(3) ? this.memory(size) : this.#register(size)}, ${this.#register(size)}`);
+        this.put(
+          `${pick(["adc", "sbb"])} ${once(3) ? this.memory(size) : this.#register(size)}, ${this.#register(size)}`,
+        );
         return;
       case 6:
-        this.put(pick(["lahf", "pushf", "rclone", "setalc"]) === "lahf" ? "lahf" : `${pick(["rcl", "rcr"])} ${this.#register(wide)}, 1`);
+        this.put(
+          pick(["lahf", "pushf", "rclone", "setalc"]) === "lahf"
+            ? "lahf"
+            : `${pick(["rcl", "rcr"])} ${this.#register(wide)}, 1`,
+        );
         return;
       default:
         this.put(this.#bits === 64 ? "pushfq" : "pushfd");
@@ -233,7 +285,9 @@ class Writer {
     const backwards = once(4);
     this.put(`mov ${count}, ${once(4) ? below(3) : below(300)}`);
     this.put(`mov ${source}, ${at()}`);
-    this.put(`mov ${destination}, ${once(6) ? `0x${(places.code + 0x2000 + below(0x800)).toString(16)}` : at()}`);
+    this.put(
+      `mov ${destination}, ${once(6) ? `0x${(places.code + 0x2000 + below(0x800)).toString(16)}` : at()}`,
+    );
     if (backwards) this.put("std");
     const operation = pick(["movs", "stos", "lods", "cmps", "scas", "movs", "stos"]);
     const compares = operation === "cmps" || operation === "scas";
@@ -285,6 +339,11 @@ class Writer {
         `inc qword ptr [0x${(places.absent - 4).toString(16)}]`,
         this.#bits === 64 ? "mov rax, [r15*8 + 0x7fffffff]" : "into",
         "cpuid",
+        "sti",
+        "sti",
+        "cli",
+        `sti\n${pick(["nop", "sti", "cli", "ud2"])}`,
+        `mov ecx, ss\nmov ss, cx\n${pick(["nop", "ud2", "sti", "inc eax"])}`,
         `mov ${this.#bits === 64 ? "rax" : "eax"}, cr0`,
         "fld1",
         "fldpi",
@@ -310,7 +369,9 @@ class Writer {
       `add byte ptr [${where}], ${below(100)}`,
       `inc byte ptr [${where}]`,
       `xor ${size} ptr [${target} + 1], ${below(120)}`,
-    ]).replace(/\+ 4\]/, size === "byte" ? "+ 4]" : "+ 1]").replace(/\+ 2\]/, size === "dword" ? "+ 1]" : "+ 2]");
+    ])
+      .replace(/\+ 4\]/, size === "byte" ? "+ 4]" : "+ 1]")
+      .replace(/\+ 2\]/, size === "dword" ? "+ 1]" : "+ 2]");
     const consumer = pick([`jc ${target}x`, `setc cl`, `adc ebx, 5`, `cmovz ebx, edx`, ""]);
     const victim = (): void => {
       this.put(`${target}:`);
@@ -381,7 +442,9 @@ export const programText = (seed: number, bits: Bits): string => {
   writer.put("ret");
   writer.put(`align 4096\ntimes ${dice.below(20)} nop\nnext_page:`);
   for (let n = dice.below(6); n > 0; n--) writer.producer();
-  writer.put(`call third\nret\nthird:\n${bits === 64 ? "inc qword ptr [rsp - 64]" : "inc dword ptr [esp - 64]"}\nret`);
+  writer.put(
+    `call third\nret\nthird:\n${bits === 64 ? "inc qword ptr [rsp - 64]" : "inc dword ptr [esp - 64]"}\nret`,
+  );
   return writer.lines.join("\n");
 };
 
@@ -391,7 +454,9 @@ const codeOf = (text: string, codeSize: Bits): { bytes: Uint8Array; start: bigin
   if (known) return known;
   const result = assemble(text, { codeSize });
   if (result.kind === "errors")
-    throw new Error(result.errors.map(({ line, message }) => `${message}: ${text.split("\n")[line - 1]}`).join("\n"));
+    throw new Error(
+      result.errors.map(({ line, message }) => `${message}: ${text.split("\n")[line - 1]}`).join("\n"),
+    );
   const made = { bytes: result.bytes, start: result.symbols.get("start") ?? result.origin };
   if (assembled.size > 8) assembled.clear();
   assembled.set(text, made);
@@ -407,11 +472,12 @@ const handlerText = (bits: Bits): string => {
   const lines = [`bits ${bits}`, `org ${places.handlers}`];
   for (let vector = 0; vector < 64; vector++) {
     const hasCode = [8, 10, 11, 12, 13, 14, 17].includes(vector);
-    const isTrap = [1, 3, 4].includes(vector) || vector >= 32;
+    const isTrap = [1, 2, 3, 4].includes(vector) || vector >= 32;
     lines.push(`align 32\ninc dword ptr [${places.counters + 4 * vector}]`);
     if (hasCode) lines.push(`lea ${sp}, [${sp} + ${bits / 8}]`);
     if (!isTrap) lines.push(`add ${ip} ptr [${sp}], 2`);
-    if (vector === 1) lines.push(`and ${ip} ptr [${sp} + ${bits / 4}], 0xfffffeff`.replace("0xfffffeff", "-257"));
+    if (vector === 1)
+      lines.push(`and ${ip} ptr [${sp} + ${bits / 4}], 0xfffffeff`.replace("0xfffffeff", "-257"));
     lines.push(bits === 64 ? "iretq" : "iretd");
   }
   return lines.join("\n");
@@ -432,10 +498,18 @@ export const placeProgram = (bare: BareProcessor, seed: number, bits: Bits): voi
   const view = new DataView(ram.buffer);
   ram.set(bytes.subarray(0, places.codePages * 4096), places.code);
   ram.set(handlers[bits], places.handlers);
-  const put = (address: number, value: bigint): void => view.setBigUint64(address, BigInt.asUintN(64, value), true);
+  const put = (address: number, value: bigint): void =>
+    view.setBigUint64(address, BigInt.asUintN(64, value), true);
 
   const long = bits === 64;
-  const codeRights = access.P | access.S | access.G | segmentType.code | segmentType.readable | segmentType.accessed | (long ? access.L : access.DB);
+  const codeRights =
+    access.P |
+    access.S |
+    access.G |
+    segmentType.code |
+    segmentType.readable |
+    segmentType.accessed |
+    (long ? access.L : access.DB);
   const dataRights = access.P | access.S | access.G | access.DB | segmentType.writable | segmentType.accessed;
   const describe = (rights: number): bigint => 0xffffn | (BigInt(rights) << 40n) | (0xfn << 48n);
   put(places.gdt + 8, describe(codeRights));
@@ -478,13 +552,15 @@ export const placeProgram = (bare: BareProcessor, seed: number, bits: Bits): voi
     const value = dice.once(2) ? BigInt(dice.below(300)) : dice.next64();
     state[name] = long ? value : BigInt.asUintN(32, value);
   }
-  for (const name of ["RBP", "R12", "R13"] as const) if (long || name === "RBP") state[name] = BigInt(places.data + dice.below(0x2800));
+  for (const name of ["RBP", "R12", "R13"] as const)
+    if (long || name === "RBP") state[name] = BigInt(places.data + dice.below(0x2800));
   if (long) for (const name of ["R14", "R15"] as const) state[name] = BigInt(dice.below(0x100));
   else for (const name of generalRegisters.slice(8)) state[name] = 0n;
   state.RSP = BigInt(places.stackTop - 0x800);
   state.RIP = start;
   state.RFLAGS = 2n | (BigInt(dice.below(0x1000)) & 0x8d5n);
   state.MXCSR = dice.pick([0x1f80, 0x1f80, 0x9fc0, 0x7f80, 0x1f00, 0x3f80]);
-  for (let n = 0; n < 16; n++) for (const [at] of new Uint8Array(16).entries()) state.bytes(`XMM${n}`)[at] = dice.below(256);
+  for (let n = 0; n < 16; n++)
+    for (const [at] of new Uint8Array(16).entries()) state.bytes(`XMM${n}`)[at] = dice.below(256);
   processor.invalidate({ kind: "all" });
 };

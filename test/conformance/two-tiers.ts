@@ -32,6 +32,17 @@ export class TwoTiers {
     interpreter.guest.writeBytes(0, evaluator.guest.ram());
     interpreter.processor.state.architectural().set(evaluator.processor.state.architectural());
     interpreter.processor.invalidate({ kind: "all" });
+    for (const { interrupts, processor } of [interpreter, evaluator]) {
+      interrupts.length = 0;
+      processor.nmiPending = false;
+    }
+  }
+
+  /** An event that arrives now: a maskable interrupt, or NMI. */
+  interrupt(vector: number | "NMI"): void {
+    for (const { interrupts, processor } of [this.interpreter, this.evaluator])
+      if (vector === "NMI") processor.nmiPending = true;
+      else interrupts.push(vector);
   }
 
   /** Names of the fields and addresses that differ; undefined when none does. */
@@ -42,7 +53,9 @@ export class TwoTiers {
       for (const [name, { offset, size, architectural }] of layout) {
         if (!architectural || offset >= architecturalBytes) continue;
         const bytes = (state: typeof one): string =>
-          Buffer.from(new Uint8Array(state.buffer, offset, size)).reverse().toString("hex");
+          Buffer.from(new Uint8Array(state.buffer, offset, size))
+            .reverse()
+            .toString("hex");
         const [left, right] = [bytes(one), bytes(other)];
         if (left !== right) found.push(`${name}: interpreter ${left}, evaluator ${right}`);
       }
@@ -50,18 +63,24 @@ export class TwoTiers {
     if (Buffer.compare(mine, theirs) !== 0)
       for (let at = 0; at < mine.length && found.length < 40; at++)
         if (mine[at] !== theirs[at])
-          found.push(`[${at.toString(16)}]: interpreter ${mine[at]!.toString(16)}, evaluator ${theirs[at]!.toString(16)}`);
+          found.push(
+            `[${at.toString(16)}]: interpreter ${mine[at]!.toString(16)}, evaluator ${theirs[at]!.toString(16)}`,
+          );
     return found.length === 0 ? undefined : found.join("\n");
   }
 
   /** Run `total` instructions on both, compared after each of the slices, which the two need not have in common. */
-  run(total: number, slice: number, stop: () => boolean = () => false): number | undefined {
+  run(
+    total: number,
+    slice: number,
+    between: (ran: number) => "stop" | undefined = () => undefined,
+  ): number | undefined {
     for (let ran = 0; ran < total; ) {
       const count = Math.min(slice, total - ran);
       const one = this.interpreter.processor.run(count);
       const other = this.evaluator.processor.run(count);
       ran += Math.max(one, other, 1);
-      if (stop()) return undefined;
+      if (between(ran) === "stop") return undefined;
       if (one !== other || this.difference() !== undefined) return ran;
       if (this.evaluator.processor.state.activity !== 0) return undefined;
     }
@@ -69,12 +88,17 @@ export class TwoTiers {
   }
 
   /** The shortest run that differs, found by running again and again, and what it was made of. */
-  explain(place: (processor: BareProcessor) => void, bound: number, slice: number): Difference {
+  explain(
+    place: (processor: BareProcessor) => void,
+    bound: number,
+    slice: number,
+    between?: (ran: number) => "stop" | undefined,
+  ): Difference {
     let low = 0;
     let high = bound;
     const differs = (count: number): boolean => {
       this.start(place);
-      return this.run(count, slice) !== undefined;
+      return this.run(count, slice, between) !== undefined;
     };
     while (high - low > 1) {
       const middle = (low + high) >>> 1;

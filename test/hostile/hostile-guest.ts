@@ -203,12 +203,31 @@ export const prepare = (
     state[`${name}.limit`] = segment.limit >>> 0;
     state[`${name}.access`] = segment.access;
   };
-  const flatData: SegmentChoice = { ...flat, selector: user ? selector.userData : selector.data, access: data | big | rights };
-  const flatCode: SegmentChoice = long && mode === "64-bit"
-    ? { ...flat, selector: user ? selector.userCode64 : selector.code64, access: code | access.L | access.G | rights }
-    : { ...flat, selector: user ? selector.userCode32 : selector.code32, access: code | big | rights };
-  const code16: SegmentChoice = { selector: selector.code16 | (user ? 3 : 0), base: codeStart, limit: 0xffff, access: code | rights };
-  const data16: SegmentChoice = { selector: selector.data16 | (user ? 3 : 0), base: codeStart, limit: 0xffff, access: data | rights };
+  const flatData: SegmentChoice = {
+    ...flat,
+    selector: user ? selector.userData : selector.data,
+    access: data | big | rights,
+  };
+  const flatCode: SegmentChoice =
+    long && mode === "64-bit"
+      ? {
+          ...flat,
+          selector: user ? selector.userCode64 : selector.code64,
+          access: code | access.L | access.G | rights,
+        }
+      : { ...flat, selector: user ? selector.userCode32 : selector.code32, access: code | big | rights };
+  const code16: SegmentChoice = {
+    selector: selector.code16 | (user ? 3 : 0),
+    base: codeStart,
+    limit: 0xffff,
+    access: code | rights,
+  };
+  const data16: SegmentChoice = {
+    selector: selector.data16 | (user ? 3 : 0),
+    base: codeStart,
+    limit: 0xffff,
+    access: data | rights,
+  };
   const names = ["ES", "SS", "DS", "FS", "GS"] as const;
   // biome-ignore format: short
   if (sixteen)
@@ -274,14 +293,19 @@ export const prepare = (
   state["IDTR.limit"] = handlers === "none" ? 0 : mode === "real" ? 0x3ff : 0xfff;
 
   // Paging.
-  const paging = long || mode === "PAE" || mode === "32-bit paging" || (mode === "virtual-8086" && dice.once(2));
+  const paging =
+    long || mode === "PAE" || mode === "32-bit paging" || (mode === "virtual-8086" && dice.once(2));
   const bits = entry.P | entry.RW | entry.US;
-  for (let n = 0; n < 1024; n++) put32(at.pd32 + 4 * n, n < 2 ? (at.pd32 + 0x1000 * (1 + n)) | bits : n * 0x40_0000 + (bits | entry.PS));
+  for (let n = 0; n < 1024; n++)
+    put32(at.pd32 + 4 * n, n < 2 ? (at.pd32 + 0x1000 * (1 + n)) | bits : n * 0x40_0000 + (bits | entry.PS));
   for (let n = 0; n < 2048; n++) put32(at.pd32 + 0x1000 + 4 * n, (n << 12) | bits);
   for (let n = 0; n < 4; n++) put64(at.pdpt + 8 * n, BigInt((at.directories + 0x1000 * n) | entry.P));
   for (let n = 0; n < 4; n++) put64(at.pdpt64 + 8 * n, BigInt((at.directories + 0x1000 * n) | bits));
   for (let n = 0; n < 2048; n++)
-    put64(at.directories + 8 * n, n < 4 ? BigInt((at.tables + 0x1000 * n) | bits) : BigInt(n * 0x20_0000 + (bits | entry.PS)));
+    put64(
+      at.directories + 8 * n,
+      n < 4 ? BigInt((at.tables + 0x1000 * n) | bits) : BigInt(n * 0x20_0000 + (bits | entry.PS)),
+    );
   for (let n = 0; n < 2048; n++) put64(at.tables + 8 * n, BigInt((n << 12) | bits));
   for (const slot of [0, 1, 256, 511]) put64(at.pml4 + 8 * slot, BigInt(at.pdpt64 | bits));
   if (paging && dice.once(2)) {
@@ -311,13 +335,17 @@ export const prepare = (
   if (!dice.once(4)) state.CR4 |= CR4.OSFXSR | CR4.OSXMMEXCPT;
   if (dice.once(2)) state.CR4 |= CR4.VME | CR4.PVI | CR4.DE;
   if (long && dice.once(2)) state.IA32_EFER |= IA32_EFER.SCE;
-  if (dice.once(2)) for (const name of ["IA32_LSTAR", "IA32_CSTAR", "IA32_SYSENTER_EIP"] as const) state[name] = BigInt(at.handlers);
+  if (dice.once(2))
+    for (const name of ["IA32_LSTAR", "IA32_CSTAR", "IA32_SYSENTER_EIP"] as const)
+      state[name] = BigInt(at.handlers);
 
   // Registers.
   for (const name of generalRegisters)
     state[name] = mode === "64-bit" ? interesting(dice) : BigInt.asUintN(32, interesting(dice));
   if (!dice.once(4)) state.RSP = BigInt(low ? 0xf000 : at.stack - 0x800);
-  state.RIP = BigInt(sixteen ? dice.below(0x1000) : offset + dice.below(mode === "protected 16" ? 0x1_0000 : at.highCodeBytes));
+  state.RIP = BigInt(
+    sixteen ? dice.below(0x1000) : offset + dice.below(mode === "protected 16" ? 0x1_0000 : at.highCodeBytes),
+  );
   if (state.RIP > BigInt(state["CS.limit"])) state.RIP = BigInt(dice.below(state["CS.limit"]));
   const status = BigInt(dice.below(0x1000)) & 0xcd5n;
   state.RFLAGS = RFLAGS.FIXED | status | (dice.once(2) ? RFLAGS.IF : 0n) | (dice.once(16) ? RFLAGS.TF : 0n) |
