@@ -49,6 +49,9 @@ export class Q35HostBridge {
       vendorId: 0x8086,
       deviceId: 0x29c0,
       revisionId: 2,
+      // By these firmware and kernels know QEMU's board, whose fw_cfg interface we have.
+      subsystemVendorId: 0x1af4,
+      subsystemId: 0x1100,
       classCode: 0x06_00_00,
     });
     this.function = own;

@@ -22,7 +22,10 @@ import {
 } from "./pc.ts";
 
 /** A board without what only an image decides. */
-export type BoardConfiguration = Omit<PcConfiguration, "romBytes" | "commandLine" | "keptMemory">;
+export type BoardConfiguration = Omit<
+  PcConfiguration,
+  "romBytes" | "commandLine" | "keptMemory" | "hasFirmware"
+>;
 
 /** A board with an image on it, ready to be powered on, and again after each reset. */
 export interface BootableMachine {
@@ -84,7 +87,8 @@ export const planMachine = (
   const plan = planBoot({ ...request, memoryMap: boardMemoryMap(board.memoryBytes, acpi) }, choice);
   if (isRefusal(plan)) return plan;
   const romBytes = plan.roms.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / PAGE) * PAGE, 0);
-  const configuration = { ...board, romBytes, commandLine: request.commandLine };
+  const hasFirmware = plan.protocol === "firmware";
+  const configuration = { ...board, romBytes, commandLine: request.commandLine, hasFirmware };
   return { configuration, plan, ...(acpi === undefined ? {} : { acpi }) };
 };
 

@@ -79,6 +79,8 @@ export interface PcConfiguration {
   readonly debugconPort?: number;
   /** Kernel command line as firmware configuration shows it. */
   readonly commandLine?: string;
+  /** A firmware ROM will set the board up: registers stay as a reset leaves them. */
+  readonly hasFirmware?: boolean;
   /** Memory of the machine before a reset, of the same sizes: RAM keeps its contents. */
   readonly keptMemory?: WebAssembly.Memory;
 }
@@ -368,6 +370,7 @@ export class Pc {
     for (const device of [this.console, entropy])
       this.pci.add(slot++, 0, new VirtioPci({ device, memory, message: apicBus, report }).function);
 
+    if (configuration.hasFirmware) return;
     // What firmware leaves behind.
     host.placeEcam(memoryMap.ecam);
     host.shadowAll();
