@@ -1,5 +1,6 @@
 import { pciHoleStart } from "../cpu/guest-memory.ts";
 import { FW_CFG_PORT, FW_CFG_PORTS } from "../devices/fw-cfg.ts";
+import { acpiLoaderFiles } from "./acpi-loader.ts";
 import { type AcpiTables, buildAcpiTables } from "./acpi-tables.ts";
 import { applyInitialState } from "./boot/initial-state.ts";
 import {
@@ -9,7 +10,7 @@ import {
   type LoadPlan,
   type LoadSegment,
 } from "./boot/load-plan.ts";
-import { type MemoryMap, pcMemoryMap } from "./boot/memory-map.ts";
+import { addressRangeType, FOUR_GIB, type MemoryMap, pcMemoryMap } from "./boot/memory-map.ts";
 import { type BootChoice, planBoot } from "./boot/plan.ts";
 import {
   isaInterrupts,
@@ -31,7 +32,7 @@ export type BoardConfiguration = Omit<
 export interface BootableMachine {
   readonly configuration: PcConfiguration;
   readonly plan: LoadPlan;
-  /** Absent where a firmware ROM is booted, which makes its own. */
+  /** Absent where a firmware ROM is booted, which places them itself. */
   readonly acpi?: AcpiTables;
 }
 
@@ -42,7 +43,8 @@ const TABLES_OFFSET = 64;
 const PAGE = 4096;
 const ECAM_BYTES = 0x1000_0000;
 
-const acpiTablesOf = ({ processors }: BoardConfiguration): AcpiTables =>
+/** The board's ACPI tables, to be placed at `tablesAddress` and their root pointer at `rsdpAddress`. */
+export const acpiTablesOf = (processors: number, tablesAddress: number, rsdpAddress: number): AcpiTables =>
   buildAcpiTables(
     {
       apicIds: Array.from({ length: processors }, (_, index) => index),
@@ -61,9 +63,12 @@ const acpiTablesOf = ({ processors }: BoardConfiguration): AcpiTables =>
       pirqIsaIrqs,
       fwCfg: { start: FW_CFG_PORT, length: FW_CFG_PORTS },
     },
-    ACPI_WINDOW.start + TABLES_OFFSET,
-    ACPI_WINDOW.start,
+    tablesAddress,
+    rsdpAddress,
   );
+
+const placedTables = ({ processors }: BoardConfiguration): AcpiTables =>
+  acpiTablesOf(processors, ACPI_WINDOW.start + TABLES_OFFSET, ACPI_WINDOW.start);
 
 /** What software is told about the memory of a board. */
 export const boardMemoryMap = (memoryBytes: number, acpi?: AcpiTables): MemoryMap =>
@@ -83,13 +88,35 @@ export const planMachine = (
   request: Omit<BootRequest, "memoryMap">,
   choice: BootChoice = {},
 ): BootableMachine | BootRefusal => {
-  const acpi = choice.protocol === "firmware" ? undefined : acpiTablesOf(board);
+  const acpi = choice.protocol === "firmware" ? undefined : placedTables(board);
   const plan = planBoot({ ...request, memoryMap: boardMemoryMap(board.memoryBytes, acpi) }, choice);
   if (isRefusal(plan)) return plan;
   const romBytes = plan.roms.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / PAGE) * PAGE, 0);
   const hasFirmware = plan.protocol === "firmware";
   const configuration = { ...board, romBytes, commandLine: request.commandLine, hasFirmware };
   return { configuration, plan, ...(acpi === undefined ? {} : { acpi }) };
+};
+
+/** A range of "etc/e820": start and length, 64 bits each, and the type. */
+const E820_ENTRY_BYTES = 20;
+
+/** What a firmware ROM is told through the firmware configuration device: where RAM is, and the ACPI tables. */
+const tellFirmware = (pc: Pc): void => {
+  const { memoryBytes, processors } = pc.configuration;
+  const low = Math.min(memoryBytes, pciHoleStart);
+  const ranges = [
+    { start: 0, length: low },
+    { start: FOUR_GIB, length: memoryBytes - low },
+  ].filter(({ length }) => length > 0);
+  const e820 = new DataView(new ArrayBuffer(E820_ENTRY_BYTES * ranges.length));
+  ranges.forEach(({ start, length }, index) => {
+    e820.setBigUint64(E820_ENTRY_BYTES * index, BigInt(start), true);
+    e820.setBigUint64(E820_ENTRY_BYTES * index + 8, BigInt(length), true);
+    e820.setUint32(E820_ENTRY_BYTES * index + 16, addressRangeType.RAM, true);
+  });
+  pc.fwCfg.addFile("etc/e820", new Uint8Array(e820.buffer));
+  for (const { name, bytes } of acpiLoaderFiles(acpiTablesOf(processors, 0, 0)))
+    pc.fwCfg.addFile(name, bytes);
 };
 
 const CLEARED = new Uint8Array(0x10_0000);
@@ -113,6 +140,7 @@ export const powerOnMachine = (machine: BootableMachine, outputs: PcOutputs, bef
   for (const { address, bytes } of plan.roms) {
     if (!pc.guest.addRom(address, bytes)) throw new Error("the room reserved for ROM is too small");
   }
+  if (configuration.hasFirmware) tellFirmware(pc);
   for (const segment of plan.segments) writeSegment(pc, segment);
   for (const { address, bytes } of acpi === undefined ? [] : [acpi.rsdp, acpi.tables])
     pc.guest.writeBytes(address, bytes);
