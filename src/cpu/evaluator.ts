@@ -3,10 +3,10 @@ import { flagBit } from "../arch/flags.ts";
 import type { Effect, FlagName, SegmentName, SegmentSource } from "../ir/effects.ts";
 import { evaluator } from "../ir/evaluate.ts";
 import type { Value, Width } from "../ir/value.ts";
-import { formOf } from "../isa/decode.ts";
+import { formKey, formOf } from "../isa/decode.ts";
 import { effectsOf } from "../isa/define.ts";
 import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
-import { asksAlignment, entersMMX } from "../isa/row.ts";
+import { asksAlignment, entersMMX, type Row } from "../isa/row.ts";
 import { generalRegisters, layout, offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { probeLinear, readLinear, writeLinear } from "./linear-memory.ts";
@@ -53,6 +53,41 @@ const writeField = (view: DataView, offset: number, width: number, value: bigint
   else if (width === 32) view.setUint32(offset, Number(value), true);
   else if (width === 16) view.setUint16(offset, Number(value), true);
   else view.setUint8(offset, Number(value));
+};
+
+/** What a form of an instruction does, built once. */
+interface FormEffects {
+  readonly effects: readonly Effect[];
+  /** The memory operands that are read: those whose value the effects use. */
+  readonly reads: readonly { readonly index: number; readonly width: Width }[];
+}
+
+const formEffectsCache = new WeakMap<Row, Map<number, FormEffects>>();
+const formEffects = (instruction: Instruction): FormEffects => {
+  const { row } = instruction;
+  let forms = formEffectsCache.get(row);
+  if (forms === undefined) {
+    forms = new Map();
+    formEffectsCache.set(row, forms);
+  }
+  const key = formKey(instruction);
+  let found = forms.get(key);
+  if (found === undefined) {
+    const { effects } = effectsOf(row.semantics, formOf(instruction));
+    const used = new Set<Value>();
+    const visit = (value: Value | undefined): void => {
+      if (value === undefined || used.has(value)) return;
+      used.add(value);
+      for (const arg of value.args) visit(arg);
+    };
+    for (const effect of effects) visitEffect(effect, visit);
+    const reads = [...used]
+      .filter(({ op, attr }) => op === "operand" && instruction.operands[attr as number]!.kind === "memory")
+      .map(({ attr, width }) => ({ index: attr as number, width }));
+    found = { effects, reads };
+    forms.set(key, found);
+  }
+  return found;
 };
 
 /** Carry out one instruction (one REP step). On success RIP has moved on; a fault leaves the state as it was before the element that raised it. */
@@ -115,9 +150,8 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
   const { row, operands, addressSize } = instruction;
   const user = cpl(state) === 3 ? Access.USER : 0;
   if (row.privileged && cpl(state) !== 0) return new Fault(Exception.GP, 0);
-  const form = formOf(instruction);
   const next = nextRip(state.RIP, instruction);
-  const { effects } = effectsOf(row.semantics, form);
+  const { effects, reads } = formEffects(instruction);
 
   const segmentOf = (source: SegmentSource): SegmentName =>
     typeof source === "number" ? (operands[source] as MemoryOperand).segment : source;
@@ -144,22 +178,11 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
   const linearOf = (segment: SegmentName, address: bigint, bytes: number, write: boolean): bigint | Fault =>
     linearAddress(core, segment, address, bytes, user | (write ? Access.WRITE : 0));
   const aligned = (index: number, linear: bigint): boolean =>
-    !asksAlignment(row) || form.operands[index]!.width !== 128 || (linear & 15n) === 0n;
+    !asksAlignment(row) || (operands[index] as MemoryOperand).width !== 128 || (linear & 15n) === 0n;
 
-  // Which memory operands are read: those whose value the effects use.
-  const used = new Set<Value>();
-  const visit = (value: Value | undefined): void => {
-    if (value === undefined || used.has(value)) return;
-    used.add(value);
-    for (const arg of value.args) visit(arg);
-  };
-  for (const effect of effects) visitEffect(effect, visit);
-  for (const value of used) {
-    if (value.op !== "operand") continue;
-    const index = value.attr as number;
-    const operand = operands[index]!;
-    if (operand.kind !== "memory") continue;
-    const bytes = value.width / 8;
+  for (const { index, width } of reads) {
+    const operand = operands[index] as MemoryOperand;
+    const bytes = width / 8;
     const write = row.operands[index]!.access === "rw";
     const linear = linearOf(operand.segment, addressOf(index), bytes, write);
     if (linear instanceof Fault) return linear;

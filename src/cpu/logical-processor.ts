@@ -577,6 +577,7 @@ export class LogicalProcessor implements Core {
         return 0;
       }
       retired = 1;
+      this.#midRepeat = isUnfinished(instruction, rip, state.RIP);
       this.#count(1);
       this.#refresh();
     } else retired = this.#stepTranslated(instruction);
@@ -637,6 +638,9 @@ export class LogicalProcessor implements Core {
       case ExitKind.shadow:
         view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
         break;
+      case ExitKind.repeat:
+        this.#midRepeat = true;
+        break;
     }
     if (enables && (view.getUint32(flagsOffset, true) & IF) !== 0 && kind === ExitKind.stepped)
       view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
@@ -651,11 +655,13 @@ export class LogicalProcessor implements Core {
     const blocked = instruction.row.unit === undefined ? undefined : unitFault(state, instruction.row);
     const run = procedures.get(instruction.row.semantics.mnemonic);
     if (run === undefined) throw new Error(`no procedure ${instruction.row.semantics.mnemonic}`);
+    const rip = state.RIP;
     const fault = blocked ?? run(this, instruction);
     if (fault) {
       this.#raise(fault);
       return 0;
     }
+    this.#midRepeat = isUnfinished(instruction, rip, state.RIP);
     this.#count(1);
     this.#refresh();
     return 1;
@@ -801,6 +807,10 @@ export class LogicalProcessor implements Core {
     return is64Bit(this.state);
   }
 }
+
+/** A REP instruction that has made a step and goes on. */
+const isUnfinished = ({ row, rep }: Instruction, before: bigint, after: bigint): boolean =>
+  row.repeat !== undefined && rep !== "none" && before === after;
 
 const engine_has = (model: CpuModel, feature: string): boolean => model.has(feature);
 
