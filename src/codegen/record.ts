@@ -16,10 +16,16 @@ export const record = {
   next: 18,
   /** u16: state offset of the segment base to add. */ segmentBase: 20,
   /** u8: encoded segment number, for accesses that segmentation must check. */ segment: 22,
-  /** u8: 1 when the handler carries out the next record's instruction, too. */ paired: 23,
+  /** u8: RecordKind. */ kind: 23,
   /** i32: address displacement; in jumps the target record (0: not resolved yet). */ displacement: 24,
   /** i32: immediate, sign-extended; in jumps the target's page offset; in exits the reason. */ immediate: 28,
   /** i64: a 64-bit immediate or absolute address, in records without displacement and immediate. */ wide: 24,
+} as const;
+
+export const RecordKind = {
+  plain: 0,
+  /** The handler carries out the next record's instruction, too. */ paired: 1,
+  /** The instruction may cast an interrupt shadow: a run does not end behind it. */ shadow: 2,
 } as const;
 
 /** Blocks are at most this long, so that a run overshoots its budget by less than this. */

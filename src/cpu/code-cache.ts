@@ -1,7 +1,7 @@
 import { type AddressShape, fusion, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
 import { firstHandler, fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
 import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../codegen/memory-map.ts";
-import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
+import { ExitKind, maximumBlock, RecordKind, record, recordBytes } from "../codegen/record.ts";
 import type { Effect } from "../ir/effects.ts";
 import { decode, formKey, formOf } from "../isa/decode.ts";
 import { effectsOf, type Semantics } from "../isa/define.ts";
@@ -257,7 +257,7 @@ export class CodeCache {
     view.setUint16(at + record.next, next, true);
     view.setUint16(at + record.segmentBase, zeroSlot, true);
     view.setUint8(at + record.segment, 3);
-    view.setUint8(at + record.paired, 0);
+    view.setUint8(at + record.kind, RecordKind.plain);
     view.setBigUint64(at + record.wide, 0n, true);
   }
 
@@ -311,6 +311,15 @@ export class CodeCache {
       const repeated = instruction.row.repeat !== undefined && instruction.rep !== "none";
       if (repeated && retired > 0 && instruction.row.semantics.build !== undefined) {
         // A REP instruction counts its steps from 0: it begins a block.
+        if (this.#view.getUint8(at - recordBytes + record.kind) === RecordKind.shadow) {
+          this.#exitRecord(
+            at - recordBytes,
+            ExitKind.step,
+            this.#view.getUint16(at - recordBytes + record.offset, true),
+            retired - 1,
+          );
+          break;
+        }
         this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
         at += recordBytes;
@@ -415,7 +424,7 @@ export class CodeCache {
 
   #usePair(at: number, handler: number): void {
     this.#view.setUint32(at + record.handler, handler, true);
-    this.#view.setUint8(at + record.paired, 1);
+    this.#view.setUint8(at + record.kind, RecordKind.paired);
   }
 
   /** The handler that the record at `#stopAt` has when no run is to stop there. */
@@ -424,7 +433,7 @@ export class CodeCache {
 
   /**
    * Let a run that begins at the block of `start` end before its instruction number `count`, if it comes that far in a straight
-   * line. False when it cannot (the last one shares a handler): a shorter run or a step must do. `endStop` takes it back.
+   * line. False when it cannot (the last one shares a handler, or casts an interrupt shadow): a shorter run or a step must do. `endStop` takes it back.
    */
   stopAfter(start: number, count: number): boolean {
     const view = this.#view;
@@ -433,7 +442,9 @@ export class CodeCache {
       const at = start + n * recordBytes;
       // The block ends before: the run does, too, and what follows must not be touched.
       if (view.getUint32(at + record.handler, true) < firstHandler) return true;
-      n += view.getUint8(at + record.paired) === 1 ? 2 : 1;
+      const kind = view.getUint8(at + record.kind);
+      n += kind === RecordKind.paired ? 2 : 1;
+      if (n === count && kind === RecordKind.shadow) return false;
     }
     if (n > count) return false;
     const at = start + count * recordBytes;
@@ -525,6 +536,7 @@ export class CodeCache {
     const view = this.#view;
     const { instruction, near } = variant;
     this.#blank(at, this.#handler(variant, mode), offset, offset + instruction.length, retired);
+    if (variant.facts.shadows) view.setUint8(at + record.kind, RecordKind.shadow);
     let slot = 0;
     for (const [index, operand] of instruction.operands.entries()) {
       if (operand.kind === "register") {

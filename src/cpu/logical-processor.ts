@@ -320,12 +320,13 @@ export class LogicalProcessor implements Core {
       }
       // Near the end of the budget, one straight line at a time, and no further than the budget reaches.
       const ending = left <= maximumBlock;
-      if (ending && !engine.cache.stopAfter(start, left)) {
-        if (left === 1) {
+      if (ending) {
+        let reach = left;
+        while (reach > 0 && !engine.cache.stopAfter(start, reach)) reach--;
+        if (reach === 0) {
           left -= this.step();
           continue;
         }
-        engine.cache.stopAfter(start, left - 1);
       }
       const given = ending ? 0 : Math.min(left - maximumBlock, maximumBudget);
       module.run(start, given);
