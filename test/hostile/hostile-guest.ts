@@ -108,6 +108,31 @@ const soup = (dice: Dice, length: number): Uint8Array => {
   return bytes;
 };
 
+/** The code is this much, over and over: making more would take longer than running it. */
+const soupBytes = 0x8000;
+
+/** Identity maps of the first 8 MiB in small pages and of the rest in large ones, for every paging mode; below them, nothing. */
+const pagingStructures = ((): Uint8Array => {
+  const bytes = new Uint8Array(at.lowCode);
+  const view = new DataView(bytes.buffer);
+  const put32 = (address: number, value: number): void => view.setUint32(address, value, true);
+  const put64 = (address: number, value: number): void => view.setBigUint64(address, BigInt(value), true);
+  const bits = entry.P | entry.RW | entry.US;
+  for (let n = 0; n < 1024; n++)
+    put32(at.pd32 + 4 * n, n < 2 ? (at.pd32 + 0x1000 * (1 + n)) | bits : n * 0x40_0000 + (bits | entry.PS));
+  for (let n = 0; n < 2048; n++) put32(at.pd32 + 0x1000 + 4 * n, (n << 12) | bits);
+  for (let n = 0; n < 4; n++) put64(at.pdpt + 8 * n, (at.directories + 0x1000 * n) | entry.P);
+  for (let n = 0; n < 4; n++) put64(at.pdpt64 + 8 * n, (at.directories + 0x1000 * n) | bits);
+  for (let n = 0; n < 2048; n++)
+    put64(
+      at.directories + 8 * n,
+      n < 4 ? (at.tables + 0x1000 * n) | bits : n * 0x20_0000 + (bits | entry.PS),
+    );
+  for (let n = 0; n < 2048; n++) put64(at.tables + 8 * n, (n << 12) | bits);
+  for (const slot of [0, 1, 256, 511]) put64(at.pml4 + 8 * slot, at.pdpt64 | bits);
+  return bytes;
+})();
+
 const interesting = (dice: Dice): bigint => {
   switch (dice.below(8)) {
     case 0:
@@ -152,8 +177,9 @@ export const prepare = (
   const codeStart = low ? at.lowCode : at.highCode;
   const bytes16 = mode === "protected 16" || mode === "protected 32 segmented";
 
-  guest.writeBytes(0, new Uint8Array(at.lowCode));
-  guest.writeBytes(codeStart, soup(dice, at.lowCodeBytes));
+  guest.writeBytes(0, pagingStructures);
+  const piece = soup(dice, soupBytes);
+  for (let n = 0; n < at.lowCodeBytes; n += soupBytes) guest.writeBytes(codeStart + n, piece);
   guest.writeBytes(at.ldt, soup(dice, 0x800));
   const put64 = (address: number, value: bigint): void =>
     guest.writeBytes(address, new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, value)).buffer));
@@ -295,19 +321,6 @@ export const prepare = (
   // Paging.
   const paging =
     long || mode === "PAE" || mode === "32-bit paging" || (mode === "virtual-8086" && dice.once(2));
-  const bits = entry.P | entry.RW | entry.US;
-  for (let n = 0; n < 1024; n++)
-    put32(at.pd32 + 4 * n, n < 2 ? (at.pd32 + 0x1000 * (1 + n)) | bits : n * 0x40_0000 + (bits | entry.PS));
-  for (let n = 0; n < 2048; n++) put32(at.pd32 + 0x1000 + 4 * n, (n << 12) | bits);
-  for (let n = 0; n < 4; n++) put64(at.pdpt + 8 * n, BigInt((at.directories + 0x1000 * n) | entry.P));
-  for (let n = 0; n < 4; n++) put64(at.pdpt64 + 8 * n, BigInt((at.directories + 0x1000 * n) | bits));
-  for (let n = 0; n < 2048; n++)
-    put64(
-      at.directories + 8 * n,
-      n < 4 ? BigInt((at.tables + 0x1000 * n) | bits) : BigInt(n * 0x20_0000 + (bits | entry.PS)),
-    );
-  for (let n = 0; n < 2048; n++) put64(at.tables + 8 * n, BigInt((n << 12) | bits));
-  for (const slot of [0, 1, 256, 511]) put64(at.pml4 + 8 * slot, BigInt(at.pdpt64 | bits));
   if (paging && dice.once(2)) {
     const levels = mode === "32-bit paging" ? [at.pd32, at.pd32 + 0x1000, at.pd32 + 0x2000] : [at.pdpt64, at.directories, at.tables, at.tables + 0x1000, at.tables + 0x2000, at.tables + 0x3000];
     for (let n = dice.below(400); n > 0; n--) {

@@ -2,19 +2,16 @@
  * Random guests until they have retired so many instructions, in every mode; one line of JSON per mode and a watchdog's
  * line before each trial. `npm run hostile` runs what the README promises; hostile.test.ts a little of it.
  *
- * Arguments: seeds, instructions a seed, and optionally modes by number (0,1,2), the first seed.
+ * Arguments: seeds, instructions of each, how many guests a seed may use up (one that ends early is followed by another),
+ * and optionally modes by number (0,1,2) and the first seed.
  */
-import { parentPort } from "node:worker_threads";
 import { cpuModel } from "../../src/cpu/cpu-model.ts";
 import { Pc, type PcStop } from "../../src/machine/pc.ts";
 import { Dice } from "./dice.ts";
 import { type HostileMode, hostileModes, hostileRamBytes, prepare } from "./hostile-guest.ts";
 
-void parentPort;
-/** Guests a seed may use up: one that ends early is followed by another. */
-const guestsPerSeed = 40;
 /** Seeds that share a machine, whose devices keep what the guests before did to them. */
-const seedsPerMachine = 25;
+const seedsPerMachine = 50;
 
 export interface HostileSummary {
   readonly mode: HostileMode;
@@ -31,9 +28,10 @@ export interface HostileSummary {
   readonly slowest: { readonly seed: number; readonly nsPerInstruction: number };
 }
 
-const [seedsText, instructionsText, modesText, firstText] = process.argv.slice(2);
+const [seedsText, instructionsText, guestsText, modesText, firstText] = process.argv.slice(2);
 const seeds = Number(seedsText ?? 200);
 const instructions = Number(instructionsText ?? 10_000_000);
+const guestsPerSeed = Number(guestsText ?? 40);
 const first = Number(firstText ?? 0);
 const modes = modesText ? modesText.split(",").map((text) => hostileModes[Number(text)]!) : hostileModes;
 
@@ -69,7 +67,10 @@ for (const mode of modes) {
       const trial = prepare(pc.guest, processor!, mode, dice);
       process.stdout.write(`trial ${JSON.stringify({ ...trial, seed, n })}\n`);
       const before = pc.retired;
-      const stop: PcStop = pc.run(Math.min(left, Math.ceil(instructions / 4)), true);
+      const stop: PcStop = pc.run(
+        guestsPerSeed === 1 ? left : Math.min(left, Math.ceil(instructions / 4)),
+        true,
+      );
       stops[stop.kind] = (stops[stop.kind] ?? 0) + 1;
       guests++;
       left -= Math.max(1, pc.retired - before);
