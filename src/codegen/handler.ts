@@ -375,11 +375,13 @@ export class HandlerEmitter implements Binding {
     const code = this.#code;
     const entry = code.local(i32);
     const address = code.local(i32);
-    code.get(linear).i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(entry);
+    const key = code.local(i64);
+    code.get(linear).i32(0).memory("i64.load", offset.tlbKey).tee(key).op("i64.xor");
+    code.i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(entry);
     code.memory("i64.load", tlbOffset + (write ? tlbEntry.writeTag : tlbEntry.readTag));
     code.get(linear);
     if (bytes > 1) code.i64(BigInt(bytes - 1)).op("i64.add");
-    code.i64(-4096n).op("i64.and").i32(0).memory("i64.load", offset.tlbKey).op("i64.or").op("i64.eq").if(i32);
+    code.i64(-4096n).op("i64.and").get(key).op("i64.xor").op("i64.eq").if(i32);
     code.get(linear).op("i32.wrap_i64").get(entry).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add");
     code.else();
     code.i32(0).get(linear).memory("i64.store", offset.slowAddress);
@@ -800,9 +802,11 @@ export class HandlerEmitter implements Binding {
       code.i32(4096).get(linear).op("i32.wrap_i64").i32(4095).op("i32.and").op("i32.sub").i32(Math.log2(bytes)).op("i32.shr_u");
     };
     const lookUp = (linear: number, write: boolean, into: number): void => {
-      code.get(linear).i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(into);
+      const key = code.local(i64);
+      code.get(linear).i32(0).memory("i64.load", offset.tlbKey).tee(key).op("i64.xor");
+      code.i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(into);
       code.memory("i64.load", tlbOffset + (write ? tlbEntry.writeTag : tlbEntry.readTag));
-      code.get(linear).i64(-4096n).op("i64.and").i32(0).memory("i64.load", offset.tlbKey).op("i64.or").op("i64.ne").brIf(0);
+      code.get(linear).i64(-4096n).op("i64.and").get(key).op("i64.xor").op("i64.ne").brIf(0);
       code.get(linear).op("i32.wrap_i64").get(into).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add").set(into);
     };
     const least = (): void => {

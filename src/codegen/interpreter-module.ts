@@ -202,6 +202,7 @@ export class InterpreterModule {
         const linear = code.local(i64);
         const slot = code.local(i32);
         const target = code.local(i32);
+        const key = code.local(i32);
         code.i32(0).get(0).memory("i64.store", at.RIP);
         code.get(1).i32(0).op("i32.le_s").if();
         leave(code, ExitKind.budget, 1);
@@ -210,9 +211,10 @@ export class InterpreterModule {
         if (!long) code.i32(0).memory("i64.load", at.codeBase).op("i64.add").i64(0xffff_ffffn).op("i64.and");
         code.set(linear);
         code.get(linear).op("i32.wrap_i64").get(linear).i64(12n).op("i64.shr_u").op("i32.wrap_i64").op("i32.xor");
+        code.i32(0).memory("i32.load", at.jumpKey).tee(key).op("i32.xor");
         code.i32(jumpCacheEntries - 1).op("i32.and").i32(4).op("i32.shl").tee(slot);
         code.memory("i64.load", jumpCacheOffset + jumpCacheEntry.linear).get(linear).op("i64.eq");
-        code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.key).i32(0).memory("i32.load", at.jumpKey).op("i32.eq").op("i32.and").if();
+        code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.key).get(key).op("i32.eq").op("i32.and").if();
         code.i32(0).get(0).get(linear).i64(0xfffn).op("i64.and").op("i64.sub").memory("i64.store", at.ripBase);
         code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.record).tee(target).get(1);
         code.get(target).memory("i32.load", record.handler).returnCallIndirect(handlerType).end();

@@ -5,7 +5,7 @@ import { stateBytes } from "../state/layout.ts";
  * processor's state is at offset 0, so that handlers reach it by constant offset; waiting processors' states are copied out.
  */
 export const tlbEntries = 4096;
-/** Bytes of one TLB entry: read tag, write tag (page | key, or -1), unused, then what to add to the linear address. */
+/** Bytes of one TLB entry: read tag, write tag (page ^ key, or -1), unused, then what to add to the linear address. */
 export const tlbEntryBytes = 32;
 export const tlbEntry = { readTag: 0, writeTag: 8, addend: 24 } as const;
 export const tlbOffset = 0x1_0000;

@@ -55,7 +55,7 @@ export interface ProcessorSockets {
 /** More code modes than any system uses; a guest that makes new ones without end starts over. */
 const maximumModes = 4096;
 /** Handlers, likewise: Debian's boot makes about two thousand. */
-const maximumHandlers = 30_000;
+const maximumHandlers = 10_000;
 /** Translated code counts its budget in a signed 32-bit number. */
 const maximumBudget = 0x7fff_ffff;
 const activityHlt = 1;
@@ -421,7 +421,7 @@ export class LogicalProcessor implements Core {
       const page = this.#pageOfCode(low, high);
       if (page < 0) return 0;
       found = engine.cache.find(page, offset, ripLow, view.getUint32(csLimitOffset, true), mode);
-      if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found);
+      if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found, this.#globalCode);
     }
     this.#setRipBase(ripLow, ripHigh, offset);
     return found;
@@ -434,12 +434,16 @@ export class LogicalProcessor implements Core {
     view.setUint32(ripBaseOffset + 4, low < 0 ? ripHigh - 1 : ripHigh, true);
   }
 
+  /** Is the page that `#pageOfCode` found last global? */
+  #globalCode = false;
+
   /** Memory offset of the code page at a linear address; -1 where fetching it faults or it is not in memory. */
   #pageOfCode(low: number, high: number): number {
     const { state } = this;
     if (this.#mode.codeSize === 64 && !isCanonicalHalves(low, high, this.model.linearAddressBits)) return -1;
     const translation = walk(this, high, low, Access.FETCH | (cpl(state) === 3 ? Access.USER : 0));
     if (translation instanceof Fault) return -1;
+    this.#globalCode = translation.global;
     return this.engine.guest.offsetOf(translation.frame);
   }
 
@@ -694,7 +698,7 @@ export class LogicalProcessor implements Core {
     const kind = (write ? Access.WRITE : Access.READ) | (cpl(state) === 3 ? Access.USER : 0);
     const translation = walk(this, high, low, kind);
     if (translation instanceof Fault) return this.#refuse(translation);
-    const { frame, address, mayRead, mayWrite, pageSize } = translation;
+    const { frame, address, mayRead, mayWrite, pageSize, global } = translation;
     const offset = engine.guest.offsetOf(frame);
     if (inPage + size <= 4096) {
       if (offset < 0) return this.#device(address, size, access);
@@ -707,11 +711,12 @@ export class LogicalProcessor implements Core {
       engine.tlb.fill(
         low,
         high,
-        Number(view.getUint32(tlbKeyOffset, true)),
+        view.getUint32(tlbKeyOffset, true),
         mayRead,
         mayWrite && !stillCode && engine.guest.isWritable(address),
         offset,
         pageSize,
+        global,
       );
       return offset + inPage;
     }

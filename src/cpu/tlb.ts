@@ -17,8 +17,9 @@ import { cpl } from "./mode.ts";
 
 /** Privilege classes that see different rights on one page; two low bits of the TLB key. */
 const privilegeClass = { user: 0, supervisor: 1, supervisorAc: 2 } as const;
+const classes = Object.values(privilegeClass);
 const classBits = 2;
-/** Contexts (address spaces with their paging configuration) that can be told apart at once: the key has 12 bits. */
+/** Contexts (address spaces with their paging configuration) that can be told apart at once: a tag has 12 bits for them. */
 const maximumContexts = 1 << (12 - classBits);
 
 const cr0Paging = Number(CR0.PG | CR0.WP);
@@ -30,16 +31,64 @@ const cr3Offset = offsetOf("CR3");
 const cr4Offset = offsetOf("CR4");
 const eferOffset = offsetOf("IA32_EFER");
 const flagsOffset = offsetOf("RFLAGS");
+const tlbKeyOffset = offsetOf("tlbKey");
+const tlbKeyAcClearOffset = offsetOf("tlbKeyAcClear");
+const tlbKeyAcSetOffset = offsetOf("tlbKeyAcSet");
 const SMAP = Number(CR4.SMAP);
 const PCIDE = Number(CR4.PCIDE);
 const AC = Number(RFLAGS.AC);
 /** Bounds of what is remembered beside the tables themselves. */
 const maximumJumpKeys = 65_536;
 const noTag = 0xffff_ffff;
+const noContext = -1;
+const tlbWords = tlbEntryBytes >>> 2;
+const jumpWords = jumpCacheEntryBytes >>> 2;
+/** An odd number whose multiples are spread evenly over 32 bits. */
+const spreader = 0x9e37_79b1;
+
+/**
+ * What is XORed into a linear address to look it up: class and context in the low 12 bits, and above them bits that differ from
+ * context to context, so that one page of several contexts has several places in the TLB.
+ */
+const keyOf = (context: number, privilege: number): number => {
+  const number = (context << classBits) | privilege;
+  return (((Math.imul(number, spreader) >>> 20) << 12) | number) >>> 0;
+};
+/** The same from the low 12 bits of a tag. */
+const keyOfTag = (tag: number): number => keyOf((tag & 0xfff) >>> classBits, tag & ((1 << classBits) - 1));
+
+/** A set of linear addresses at some granularity, in constant room: it may hold some that were not added. */
+class Hashed {
+  readonly #bytes = new Uint8Array(1 << 14);
+  #at(low: number, high: number, bits: number): number {
+    return ((low >>> bits) ^ Math.imul(high, spreader)) & (this.#bytes.length - 1);
+  }
+  add(low: number, high: number, bits: number): void {
+    this.#bytes[this.#at(low, high, bits)] = 1;
+  }
+  has(low: number, high: number, bits: number): boolean {
+    return this.#bytes[this.#at(low, high, bits)] !== 0;
+  }
+  clear(): void {
+    this.#bytes.fill(0);
+  }
+}
+
+/** Bits of an address within a region: two large pages of PAE paging, or one of 32-bit paging; and a huge page. */
+const largeBits = 22;
+const hugeBits = 30;
+
+/** What a context's flush must drop: everything but the translations of global pages. Entries may have been replaced since. */
+interface LocalEntries {
+  /** TLB entries. */
+  pages: number[];
+  /** Jump-cache entries and the jump keys they had. */
+  jumps: number[];
+}
 
 /**
  * The translation lookaside buffer and the jump cache, both read by translated code. An entry carries the number of its
- * context, so switching address spaces, and dropping all translations of one, is a new number and no sweep.
+ * context, so switching address spaces is a new number and no sweep; flushing one drops what is listed as not global.
  */
 export class Tlb {
   readonly #words: Uint32Array;
@@ -47,13 +96,19 @@ export class Tlb {
   /** Context number by identity (processor, PCID, paging configuration). */
   #contexts = new Map<number, number>();
   #nextContext = 1;
-  /** 2-MiB regions with 4-KiB fragments of larger pages in the TLB: INVLPG drops them whole. */
-  #largeRegions = new Set<number>();
-  #hugePages = false;
+  /** By context number. */
+  #locals: LocalEntries[] = [];
+  /** 4-MiB regions, and 1-GiB regions, with 4-KiB fragments of larger pages in the TLB: INVLPG drops them whole. */
+  readonly #largeRegions = new Hashed();
+  readonly #hugeRegions = new Hashed();
   /** Linear pages whose code is in the jump cache. */
-  #jumpPages = new Set<string>();
+  readonly #jumpPages = new Hashed();
   #jumpKeys = new Map<number, number>();
   #nextJumpKey = 1;
+  /** What the keys in the state were derived from last. */
+  #lastIdentity = noContext;
+  #lastContext = noContext;
+  #lastCombination = -1;
 
   constructor(buffer: ArrayBuffer) {
     this.#words = new Uint32Array(
@@ -69,9 +124,11 @@ export class Tlb {
     this.#bytes.fill(0xff, tlbOffset, tlbOffset + tlbEntries * tlbEntryBytes);
     this.#contexts.clear();
     this.#nextContext = 1;
+    this.#locals = [];
     this.#largeRegions.clear();
-    this.#hugePages = false;
+    this.#hugeRegions.clear();
     this.#jumpKeys.clear();
+    this.#lastIdentity = this.#lastCombination = noContext;
     this.purgeJumps();
   }
 
@@ -79,6 +136,7 @@ export class Tlb {
   purgeJumps(): void {
     this.#bytes.fill(0xff, jumpCacheOffset, jumpCacheOffset + jumpCacheEntries * jumpCacheEntryBytes);
     this.#jumpPages.clear();
+    for (const local of this.#locals) if (local !== undefined) local.jumps.length = 0;
   }
 
   /** The context identity of a processor's present paging state. */
@@ -101,30 +159,41 @@ export class Tlb {
     return (pcid * 1024 + configuration) * 8 + processor;
   }
 
-  /** Derive the keys that translated code uses from the processor's state. Call after anything that paging or privilege depends on. */
-  refresh(state: CpuState, processor: number, mode: number): void {
-    const identity = this.#identity(state, processor);
+  #contextOf(identity: number): number {
     let context = this.#contexts.get(identity);
     if (context === undefined) {
       if (this.#nextContext === maximumContexts) this.#wipe();
       context = this.#nextContext++;
       this.#contexts.set(identity, context);
+      this.#locals[context] = { pages: [], jumps: [] };
     }
-    const base = context << classBits;
+    return context;
+  }
+
+  /** Derive the keys that translated code uses from the processor's state. Call after anything that paging or privilege depends on. */
+  refresh(state: CpuState, processor: number, mode: number): void {
+    const { view } = state;
+    const identity = this.#identity(state, processor);
+    if (identity !== this.#lastIdentity) {
+      this.#lastContext = this.#contextOf(identity);
+      this.#lastIdentity = identity;
+    }
+    const context = this.#lastContext;
     const user = cpl(state) === 3;
-    const smap = (state.view.getUint32(cr4Offset, true) & SMAP) !== 0;
-    const clear = base | (user ? privilegeClass.user : privilegeClass.supervisor);
-    const set =
-      base | (user ? privilegeClass.user : smap ? privilegeClass.supervisorAc : privilegeClass.supervisor);
-    const ac = (state.view.getUint32(flagsOffset, true) & AC) !== 0;
-    state.tlbKey = BigInt(ac ? set : clear);
-    state.tlbKeyAcClear = BigInt(clear);
-    state.tlbKeyAcSet = BigInt(set);
+    const smap = (view.getUint32(cr4Offset, true) & SMAP) !== 0;
+    const clear = keyOf(context, user ? privilegeClass.user : privilegeClass.supervisor);
+    const set = !user && smap ? keyOf(context, privilegeClass.supervisorAc) : clear;
+    const ac = (view.getUint32(flagsOffset, true) & AC) !== 0;
+    view.setUint32(tlbKeyOffset, ac ? set : clear, true);
+    view.setUint32(tlbKeyAcClearOffset, clear, true);
+    view.setUint32(tlbKeyAcSetOffset, set, true);
     const combination = (mode * maximumContexts + context) * 2 + (user ? 1 : 0);
+    if (combination === this.#lastCombination) return;
+    this.#lastCombination = combination;
     let jumpKey = this.#jumpKeys.get(combination);
     if (jumpKey === undefined) {
       if (this.#jumpKeys.size > maximumJumpKeys) this.#jumpKeys.clear(); // numbers are never used twice
-      jumpKey = this.#nextJumpKey++;
+      jumpKey = Math.imul(this.#nextJumpKey++, spreader) >>> 0;
       this.#jumpKeys.set(combination, jumpKey);
     }
     state.jumpKey = jumpKey;
@@ -139,13 +208,13 @@ export class Tlb {
     write: boolean,
     memoryOffset: number,
     pageSize: number,
+    global: boolean,
   ): void {
     const words = this.#words;
-    const at = (tlbOffset + ((low >>> 12) & (tlbEntries - 1)) * tlbEntryBytes) >>> 2;
-    const tagLow = ((low & ~0xfff) | key) >>> 0;
-    if (words[at] !== tagLow || words[at + 1] !== high) {
-      words[at] = words[at + 1] = noTag;
-    }
+    const entry = ((low ^ key) >>> 12) & (tlbEntries - 1);
+    const at = (tlbOffset >>> 2) + entry * tlbWords;
+    const tagLow = ((low & ~0xfff) ^ key) >>> 0;
+    if (words[at] !== tagLow || words[at + 1] !== high) words[at] = words[at + 1] = noTag;
     if (words[at + 2] !== tagLow || words[at + 3] !== high) words[at + 2] = words[at + 3] = noTag;
     if (read) {
       words[at] = tagLow;
@@ -156,22 +225,23 @@ export class Tlb {
       words[at + 3] = high;
     }
     words[at + (tlbEntry.addend >>> 2)] = (memoryOffset - (low & ~0xfff)) >>> 0;
-    if (pageSize > 4096) {
-      if (pageSize > 4 * 1024 * 1024) this.#hugePages = true;
-      else {
-        // a 4-MiB page is two regions
-        this.#largeRegions.add(high * 2048 + (low >>> 21));
-      }
+    if (!global) {
+      const { pages } = this.#locals[(key & 0xfff) >>> classBits]!;
+      // When there are that many, the flush looks at every entry anyway.
+      if (pages.length < tlbEntries) pages.push(entry);
     }
+    if (pageSize > 2 ** largeBits) this.#hugeRegions.add(low, high, hugeBits);
+    else if (pageSize > 4096) this.#largeRegions.add(low, high, largeBits);
   }
 
   /** Stores to the page at this memory offset must be seen by TypeScript from now on: it holds code. */
   protect(memoryOffset: number): void {
     const words = this.#words;
     for (let entry = 0; entry < tlbEntries; entry++) {
-      const at = (tlbOffset + entry * tlbEntryBytes) >>> 2;
-      if (words[at + 2] === noTag && words[at + 3] === noTag) continue;
-      const page = (words[at + 6]! + ((words[at + 2]! & ~0xfff) >>> 0)) >>> 0;
+      const at = (tlbOffset >>> 2) + entry * tlbWords;
+      const tag = words[at + 2]!;
+      if (tag === noTag && words[at + 3] === noTag) continue;
+      const page = (words[at + (tlbEntry.addend >>> 2)]! + (((tag ^ keyOfTag(tag)) & ~0xfff) >>> 0)) >>> 0;
       if (page === memoryOffset) words[at + 2] = words[at + 3] = noTag;
     }
   }
@@ -179,14 +249,21 @@ export class Tlb {
   invalidate(what: Invalidation, processor: number): void {
     switch (what.kind) {
       case "all":
+        for (const [identity, context] of [...this.#contexts])
+          if (identity % 8 === processor) {
+            this.#contexts.delete(identity);
+            this.#locals[context] = { pages: [], jumps: [] };
+          }
+        this.#lastIdentity = noContext;
+        break;
       case "non-global":
-        for (const identity of [...this.#contexts.keys()])
-          if (identity % 8 === processor) this.#contexts.delete(identity);
+        for (const [identity, context] of this.#contexts)
+          if (identity % 8 === processor) this.#dropLocal(context);
         break;
       case "pcid":
-        for (const identity of [...this.#contexts.keys()])
+        for (const [identity, context] of this.#contexts)
           if (identity % 8 === processor && Math.floor(identity / 8192) === what.pcid)
-            this.#contexts.delete(identity);
+            this.#dropLocal(context);
         break;
       case "page":
         this.#invalidatePage(
@@ -197,47 +274,102 @@ export class Tlb {
     }
   }
 
+  /** Drop a context's translations of pages that are not global. */
+  #dropLocal(context: number): void {
+    const local = this.#locals[context]!;
+    const { pages, jumps } = local;
+    if (pages.length < tlbEntries) for (const entry of pages) this.#dropEntry(entry, context);
+    else for (let entry = 0; entry < tlbEntries; entry++) this.#dropEntry(entry, context);
+    pages.length = 0;
+    const words = this.#words;
+    for (let n = 0; n < jumps.length; n += 2) {
+      const at = jumps[n]!;
+      if (words[at + (jumpCacheEntry.key >>> 2)] === jumps[n + 1]) words[at] = words[at + 1] = noTag;
+    }
+    jumps.length = 0;
+  }
+
+  #dropEntry(entry: number, context: number): void {
+    const words = this.#words;
+    const at = (tlbOffset >>> 2) + entry * tlbWords;
+    if ((words[at]! & 0xfff) >>> classBits === context) words[at] = words[at + 1] = noTag;
+    if ((words[at + 2]! & 0xfff) >>> classBits === context) words[at + 2] = words[at + 3] = noTag;
+  }
+
+  /** Drop the translations of a linear address under every context: more than INVLPG asks for. */
   #invalidatePage(low: number, high: number): void {
-    if (this.#hugePages) {
-      this.#wipe();
+    if (this.#hugeRegions.has(low, high, hugeBits)) {
+      this.#dropRegion(low, high, hugeBits);
       return;
     }
-    const region = high * 2048 + (low >>> 21);
-    // a 4-MiB page spans an aligned pair of regions
-    const pair =
-      this.#largeRegions.has(region) || this.#largeRegions.has(region % 2 === 0 ? region + 1 : region - 1);
-    const first = pair ? (low >>> 12) & ~1023 : low >>> 12;
-    const count = pair ? 1024 : 1;
-    for (let n = 0; n < count; n++) {
-      const at = (tlbOffset + ((first + n) & (tlbEntries - 1)) * tlbEntryBytes) >>> 2;
-      this.#words[at] = this.#words[at + 1] = this.#words[at + 2] = this.#words[at + 3] = noTag;
+    if (this.#largeRegions.has(low, high, largeBits)) {
+      this.#dropRegion(low, high, largeBits);
+      return;
     }
-    if (pair) {
-      this.#largeRegions.delete(region);
-      this.purgeJumps();
-    } else if (this.#jumpPages.has(`${high}:${low >>> 12}`)) this.purgeJumps();
+    const words = this.#words;
+    const page = low & ~0xfff;
+    for (const context of this.#contexts.values())
+      for (const privilege of classes) {
+        const key = keyOf(context, privilege);
+        const at = (tlbOffset >>> 2) + (((low ^ key) >>> 12) & (tlbEntries - 1)) * tlbWords;
+        const tag = (page ^ key) >>> 0;
+        if (words[at] === tag && words[at + 1] === high) words[at] = words[at + 1] = noTag;
+        if (words[at + 2] === tag && words[at + 3] === high) words[at + 2] = words[at + 3] = noTag;
+      }
+    if (this.#jumpPages.has(low, high, 12)) this.#dropJumps(low, high, 12);
+  }
+
+  /** Drop all translations of the naturally aligned 2^bits bytes around a linear address. */
+  #dropRegion(low: number, high: number, bits: number): void {
+    const words = this.#words;
+    const region = low >>> bits;
+    // Two tags an entry.
+    for (let n = 0; n < 2 * tlbEntries; n++) {
+      const at = (tlbOffset >>> 2) + (n >>> 1) * tlbWords + 2 * (n & 1);
+      const tag = words[at]!;
+      if (words[at + 1] === high && (tag ^ keyOfTag(tag)) >>> bits === region)
+        words[at] = words[at + 1] = noTag;
+    }
+    this.#dropJumps(low, high, bits);
+  }
+
+  #dropJumps(low: number, high: number, bits: number): void {
+    const words = this.#words;
+    const region = low >>> bits;
+    for (let entry = 0; entry < jumpCacheEntries; entry++) {
+      const at = (jumpCacheOffset >>> 2) + entry * jumpWords;
+      if (words[at]! >>> bits === region && words[at + 1] === high) words[at] = words[at + 1] = noTag;
+    }
   }
 
   /** Remember the record of the code at a linear address under the current jump key. */
-  enterJump(low: number, high: number, jumpKey: number, recordOffset: number): void {
+  enterJump(low: number, high: number, jumpKey: number, recordOffset: number, global: boolean): void {
     const words = this.#words;
-    if (this.#jumpPages.size > maximumJumpKeys) this.purgeJumps();
-    const hash = (low ^ ((low >>> 12) | (high << 20))) & (jumpCacheEntries - 1);
-    const at = (jumpCacheOffset + hash * jumpCacheEntryBytes) >>> 2;
+    const at = jumpEntry(low, high, jumpKey);
     words[at] = low >>> 0;
     words[at + 1] = high >>> 0;
     words[at + (jumpCacheEntry.key >>> 2)] = jumpKey;
     words[at + (jumpCacheEntry.record >>> 2)] = recordOffset;
-    this.#jumpPages.add(`${high}:${low >>> 12}`);
+    this.#jumpPages.add(low, high, 12);
+    if (global) return;
+    const { jumps } = this.#locals[this.#lastContext]!;
+    if (jumps.length >= 2 * jumpCacheEntries) this.purgeJumps();
+    else jumps.push(at, jumpKey);
   }
 
   /** The record of the code at a linear address, or 0. */
   findJump(low: number, high: number, jumpKey: number): number {
     const words = this.#words;
-    const hash = (low ^ ((low >>> 12) | (high << 20))) & (jumpCacheEntries - 1);
-    const at = (jumpCacheOffset + hash * jumpCacheEntryBytes) >>> 2;
-    return words[at] === low >>> 0 && words[at + 1] === high >>> 0 && words[at + 2] === jumpKey
-      ? words[at + 3]!
+    const at = jumpEntry(low, high, jumpKey);
+    return words[at] === low >>> 0 &&
+      words[at + 1] === high >>> 0 &&
+      words[at + (jumpCacheEntry.key >>> 2)] === jumpKey
+      ? words[at + (jumpCacheEntry.record >>> 2)]!
       : 0;
   }
 }
+
+/** Where a jump-cache entry is, as dispatch computes it (codegen/interpreter-module.ts). */
+const jumpEntry = (low: number, high: number, jumpKey: number): number =>
+  (jumpCacheOffset >>> 2) +
+  ((low ^ ((low >>> 12) | (high << 20)) ^ jumpKey) & (jumpCacheEntries - 1)) * jumpWords;

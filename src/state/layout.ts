@@ -66,7 +66,7 @@ const tierU64 = [
   /** What is added to an offset in CS to give a linear address: 0 in 64-bit mode. */ "codeBase",
   "lazyA", "lazyB", "lazyC",
   /** Linear address handed to the slow path of a memory access. */ "slowAddress",
-  /** OR-ed into the page part of a linear address to look it up in the TLB: context and privilege class (12 bits). */ "tlbKey",
+  /** XORed into the page part of a linear address to look it up in the TLB: context and privilege class, spread (cpu/tlb.ts). */ "tlbKey",
   /** What tlbKey becomes when RFLAGS.AC changes: supervisor with AC clear, with AC set. */ "tlbKeyAcClear", "tlbKeyAcSet",
 ] as const;
 // biome-ignore format: one row per group of facts
