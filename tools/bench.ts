@@ -2,7 +2,7 @@
  * `npm run bench`: how fast the interpreter tier runs small loops, without a guest operating system. Every loop ends with a
  * checksum in RAX that must be the expected one: a wrong engine can be fast.
  */
-import { assemble, Machine } from "../dist/api/index.js";
+import { assemble, Machine } from "worldswitch";
 
 interface Work {
   readonly name: string;
