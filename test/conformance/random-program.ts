@@ -487,11 +487,16 @@ const handlers = { 32: codeOf(handlerText(32), 32).bytes, 64: codeOf(handlerText
 const paging = { present: 1n, writable: 2n, user: 4n };
 
 /** Put a program into memory and the processor at its start. */
-export const placeProgram = (bare: BareProcessor, seed: number, bits: Bits): void => {
+export const placeProgram = (
+  bare: BareProcessor,
+  seed: number,
+  bits: Bits,
+  text: string = programText(seed, bits),
+): void => {
   const { guest, processor } = bare;
   const { state } = processor;
   const dice = new Dice(seed + 0x5000);
-  const { bytes, start } = codeOf(programText(seed, bits), bits);
+  const { bytes, start } = codeOf(text, bits);
   powerOn(processor, true);
   const ram = new Uint8Array(places.ramBytes);
   for (let at: number = places.data; at < 0x1_9000; at++) ram[at] = dice.below(256);

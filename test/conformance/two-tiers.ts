@@ -14,6 +14,17 @@ export interface Difference {
   readonly trace: string;
 }
 
+/** Run `count` instructions, also when a run ends early because decoded code has reached a bound; fewer where the processor stops. */
+const runWhole = ({ processor }: BareProcessor, count: number): number => {
+  let ran = 0;
+  for (let idle = 0; ran < count && idle < 2; ) {
+    const now = processor.run(count - ran);
+    ran += now;
+    idle = now === 0 ? idle + 1 : 0;
+  }
+  return ran;
+};
+
 /** One program on the interpreter and on the evaluator; states and memories are compared whole. */
 export class TwoTiers {
   readonly interpreter: BareProcessor;
@@ -77,8 +88,8 @@ export class TwoTiers {
   ): number | undefined {
     for (let ran = 0; ran < total; ) {
       const count = Math.min(slice, total - ran);
-      const one = this.interpreter.processor.run(count);
-      const other = this.evaluator.processor.run(count);
+      const one = runWhole(this.interpreter, count);
+      const other = runWhole(this.evaluator, count);
       ran += Math.max(one, other, 1);
       if (between(ran) === "stop") return undefined;
       if (one !== other || this.difference() !== undefined) return ran;
