@@ -600,7 +600,8 @@ export class CodeCache {
   repeatedStep(at: number, mode: CodeMode): number {
     const known = this.#stepRecords.get(at);
     if (known !== undefined) return known;
-    if (this.full) return 0;
+    // An exit record stands for bytes that only the processor can judge: undefined, or cut off by a page's end or the limit.
+    if (this.full || this.#view.getUint32(at + record.handler, true) === fixedHandlers.exit) return 0;
     const offset = this.#view.getUint16(at + record.offset, true);
     const page = this.#pageOfRecord(at);
     const decoded = decode(this.#bytes, page + offset, 4096 - offset, mode, this.#has);

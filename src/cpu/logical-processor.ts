@@ -418,6 +418,8 @@ export class LogicalProcessor implements Core {
     const jumpKey = view.getUint32(jumpKeyOffset, true);
     let found = engine.tlb.findJump(low, high, jumpKey);
     if (found === 0 || view.getUint32(found + record.handler, true) === fixedHandlers.stale) {
+      // Beyond the limit nothing is fetched, so no page walk sets accessed flags.
+      if (mode.codeSize !== 64 && ripLow > view.getUint32(csLimitOffset, true)) return 0;
       const page = this.#pageOfCode(low, high);
       if (page < 0) return 0;
       found = engine.cache.find(page, offset, ripLow, view.getUint32(csLimitOffset, true), mode);

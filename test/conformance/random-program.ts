@@ -386,6 +386,45 @@ class Writer {
     this.put(`${target}x:`);
   }
 
+  /** Changes of page tables, each followed by what makes it valid: rights, other frames, a page of code seen twice. */
+  #paging(): void {
+    const { once, pick, below } = bound(this.#dice);
+    const page = pick([
+      places.data,
+      places.data + 0x1000,
+      places.data + 0x2000,
+      places.readOnly,
+      places.absent,
+    ]);
+    const entry = `[${places.table + (page >>> 9)}]`;
+    const frame = pick([
+      page,
+      places.data + 0x1000 * below(3),
+      places.code + 0x1000 * below(places.codePages),
+    ]);
+    this.put(
+      pick([
+        `xor byte ptr ${entry}, 2`,
+        `xor byte ptr ${entry}, 1`,
+        `and byte ptr ${entry}, 0x9f`,
+        `mov dword ptr ${entry}, ${frame | 3 | (once(3) ? 0x100 : 0)}`,
+        `mov dword ptr ${entry}, ${frame | 1}`,
+        `mov dword ptr ${entry}, ${page | 3}`,
+      ]),
+    );
+    const register = this.#bits === 64 ? "rax" : "eax";
+    this.put(
+      pick([
+        `invlpg [${page}]`,
+        `invlpg [${page + below(4096)}]`,
+        `mov ${register}, cr4\nxor ${register}, 0x80\nmov cr4, ${register}`,
+        `mov ${register}, cr4\nxor ${register}, 0x80\nmov cr4, ${register}\nxor ${register}, 0x80\nmov cr4, ${register}`,
+      ]),
+    );
+    if (once(3)) this.put(`mov ${register}, cr3\nmov cr3, ${register}\nmov ${register}, 7`);
+    if (once(2)) this.put(`mov dword ptr [${page + 8 + below(4088)}], ${below(256)}`);
+  }
+
   #loop(): void {
     const { pick, below } = bound(this.#dice);
     const start = this.label();
@@ -412,6 +451,7 @@ class Writer {
     else if (roll < 34) this.#vector();
     else if (roll < 36) this.#fault();
     else if (roll < 38) this.#selfModify();
+    else if (roll < 39 && once(2)) this.#paging();
     else if (roll < 39) this.put(`call ${pick(["same_page", "next_page", "third"])}`);
     else {
       const target = this.label();

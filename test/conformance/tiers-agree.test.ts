@@ -51,6 +51,22 @@ describe("Interpreter and evaluator agree", () => {
     }
   });
 
+  it("that an instruction cut off by the limit of CS faults, and that beyond it nothing is fetched", () => {
+    const atLimit = (limit: number): void => {
+      start(["inc eax", "inc ecx", "add ebx, 5", "nop"], 32);
+      const { processor } = two.evaluator;
+      for (const { state } of [processor, two.interpreter.processor])
+        state["CS.limit"] = Number(state.RIP) + limit;
+    };
+    // Behind two instructions of one byte each: the third whole, cut off after one or two of its bytes, or not there at all.
+    for (const limit of [4, 3, 2, 1]) {
+      atLimit(limit);
+      expect(two.run(12, 3)).toBeUndefined();
+      atLimit(limit);
+      expect(two.run(80, 80)).toBeUndefined();
+    }
+  });
+
   it("about programs in 32-bit code that wrap at 4 GiB", () => {
     start(["mov eax, [0xfffffffe]", "mov ebx, 0x12345678", "mov [0xfffffffd], ebx"], 32);
     expect(two.run(20, 1)).toBeUndefined();
