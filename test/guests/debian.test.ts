@@ -20,7 +20,7 @@ const script = [
   "seq 1 2000 | sort -rn | head -n 3 | tr '\\n' ' '; echo",
   "dd if=/dev/zero bs=1M count=50 2>/dev/null | sha256sum",
   "mke2fs /dev/vda >/dev/null 2>&1 && mount /dev/vda /mnt && seq 1 5000 > /mnt/f && umount /mnt && echo 3 > /proc/sys/vm/drop_caches && mount /dev/vda /mnt && sha256sum < /mnt/f && umount /mnt",
-  "dmesg | grep -ci -e 'call trace' -e 'kernel bug' -e unstable",
+  "dmesg | grep -v 'ommand line' | grep -ci -e 'call trace' -e 'kernel bug' -e unstable",
 ].join("; ");
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
