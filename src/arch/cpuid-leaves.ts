@@ -27,6 +27,7 @@ export const featureFlags: readonly FeatureFlag[] = [
   ...flags(0x7, 0, "ebx", { 0: "FSGSBASE", 1: "TSC_ADJUST", 3: "BMI1", 5: "AVX2", 6: "FDP_EXCPTN_ONLY", 7: "SMEP", 8: "BMI2", 9: "ERMS", 10: "INVPCID", 13: "FCS_FDS_DEPRECATED", 18: "RDSEED", 19: "ADX", 20: "SMAP", 23: "CLFLUSHOPT", 24: "CLWB", 29: "SHA" }),
   ...flags(0x7, 0, "ecx", { 2: "UMIP", 3: "PKU", 5: "WAITPKG", 7: "CET_SS", 16: "LA57", 22: "RDPID", 25: "CLDEMOTE", 27: "MOVDIRI", 28: "MOVDIR64B", 31: "PKS" }),
   ...flags(0x7, 0, "edx", { 4: "FSRM", 10: "MD_CLEAR", 14: "SERIALIZE", 26: "IBRS_IBPB", 27: "STIBP", 28: "L1D_FLUSH", 29: "ARCH_CAPABILITIES", 31: "SSBD" }),
+  ...flags(0x7, 2, "edx", { 0: "PSFD", 1: "IPRED_CTRL", 2: "RRSBA_CTRL", 4: "BHI_CTRL", 5: "MCDT_NO" }),
   ...flags(0xd, 1, "eax", { 0: "XSAVEOPT", 1: "XSAVEC", 2: "XGETBV_ECX1", 3: "XSAVES" }),
   ...flags(0x8000_0001, 0, "ecx", { 0: "LAHF64", 5: "LZCNT", 8: "PREFETCHW" }),
   ...flags(0x8000_0001, 0, "edx", { 11: "SYSCALL", 20: "NX", 26: "PAGE1GB", 27: "RDTSCP", 29: "LM" }),

@@ -18,6 +18,8 @@ export interface MsrRow {
   readonly writeOnly?: true;
   /** Exists only on processors with one of these CPUID features. */
   readonly features?: readonly string[];
+  /** Not architectural: exists on models that give it a value (cpu/models.ts), which is what it reads as. */
+  readonly ofModel?: true;
   /** Value at power-on; 0 when absent. */
   readonly reset?: bigint;
 }
@@ -30,14 +32,18 @@ export const msrs: readonly MsrRow[] = [
   { index: 0x017, name: "IA32_PLATFORM_ID", readOnly: true },
   { index: 0x01b, name: "IA32_APIC_BASE", features: ["APIC"] },
   { index: 0x03a, name: "IA32_FEATURE_CONTROL", field: "IA32_FEATURE_CONTROL", features: ["VMX", "SMX"], writable: 0xffffn },
+  { index: 0x034, name: "MSR_SMI_COUNT", ofModel: true, readOnly: true },
   { index: 0x03b, name: "IA32_TSC_ADJUST", features: ["TSC_ADJUST"] },
-  { index: 0x048, name: "IA32_SPEC_CTRL", field: "IA32_SPEC_CTRL", features: ["IBRS_IBPB", "STIBP", "SSBD"], writable: 0x7n },
+  { index: 0x048, name: "IA32_SPEC_CTRL", field: "IA32_SPEC_CTRL", features: ["IBRS_IBPB", "STIBP", "SSBD"] },
   { index: 0x049, name: "IA32_PRED_CMD", features: ["IBRS_IBPB"], writable: 0x1n, writeOnly: true },
+  { index: 0x04e, name: "MSR_PPIN_CTL", ofModel: true, readOnly: true },
   { index: 0x079, name: "IA32_BIOS_UPDT_TRIG", writeOnly: true },
   { index: 0x08b, name: "IA32_BIOS_SIGN_ID", field: "IA32_BIOS_SIGN_ID" },
+  { index: 0x0ce, name: "MSR_PLATFORM_INFO", ofModel: true, readOnly: true },
   { index: 0x0fe, name: "IA32_MTRRCAP", features: ["MTRR"], readOnly: true },
   { index: 0x10a, name: "IA32_ARCH_CAPABILITIES", features: ["ARCH_CAPABILITIES"], readOnly: true },
   { index: 0x10b, name: "IA32_FLUSH_CMD", features: ["L1D_FLUSH"], writable: 0x1n, writeOnly: true },
+  { index: 0x140, name: "MSR_MISC_FEATURES_ENABLES", field: "MSR_MISC_FEATURES_ENABLES", writable: 0x1n },
   { index: 0x174, name: "IA32_SYSENTER_CS", field: "IA32_SYSENTER_CS", features: ["SEP"], writable: 0xffff_ffffn },
   { index: 0x175, name: "IA32_SYSENTER_ESP", field: "IA32_SYSENTER_ESP", features: ["SEP"], canonical: true },
   { index: 0x176, name: "IA32_SYSENTER_EIP", field: "IA32_SYSENTER_EIP", features: ["SEP"], canonical: true },
@@ -82,6 +88,26 @@ export const IA32_MISC_ENABLE = {
 export const IA32_ARCH_CAPABILITIES = {
   RDCL_NO: 1n << 0n, IBRS_ALL: 1n << 1n, SKIP_L1DFL_VMENTRY: 1n << 3n, SSB_NO: 1n << 4n, MDS_NO: 1n << 5n, IF_PSCHANGE_MC_NO: 1n << 6n, TAA_NO: 1n << 8n,
   SBDR_SSDP_NO: 1n << 13n, FBSDP_NO: 1n << 14n, PSDP_NO: 1n << 15n, BHI_NO: 1n << 20n, PBRSB_NO: 1n << 24n, GDS_NO: 1n << 26n, RFDS_NO: 1n << 27n, ITS_NO: 1n << 62n,
+} as const;
+
+/** Which feature allows which bit of IA32_SPEC_CTRL (SDM Vol. 4, Table 2-2). */
+// biome-ignore format: one row per fact
+export const IA32_SPEC_CTRL: readonly { readonly feature: string; readonly bits: bigint }[] = [
+  { feature: "IBRS_IBPB", bits: 1n << 0n }, { feature: "STIBP", bits: 1n << 1n }, { feature: "SSBD", bits: 1n << 2n },
+  { feature: "IPRED_CTRL", bits: 3n << 3n }, { feature: "RRSBA_CTRL", bits: 3n << 5n }, { feature: "PSFD", bits: 1n << 7n },
+  { feature: "BHI_CTRL", bits: 1n << 10n },
+];
+
+/** MSR_PLATFORM_INFO (SDM Vol. 4, "MSRs in Processors Based on Ivy Bridge Microarchitecture"). */
+export const MSR_PLATFORM_INFO = {
+  /** CPUID may be made to fault above privilege level 0. */ CPUIDFaulting: 1n << 31n,
+  /** The guaranteed frequency over 100 MHz. */ maximumNonTurboRatio: 8n,
+  /** The lowest frequency over 100 MHz. */ maximumEfficiencyRatio: 40n,
+} as const;
+
+/** MSR_MISC_FEATURES_ENABLES, the same. */
+export const MSR_MISC_FEATURES_ENABLES = {
+  /** CPUID above privilege level 0 is #GP. */ CPUIDFaulting: 1n << 0n,
 } as const;
 
 const byIndex = new Map(msrs.map((row) => [row.index, row]));

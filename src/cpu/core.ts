@@ -80,7 +80,7 @@ export interface CpuModel {
   has(feature: string): boolean;
   readonly physicalAddressBits: number;
   readonly linearAddressBits: number;
-  /** Values of MSRs that are the model's: IA32_ARCH_CAPABILITIES, IA32_BIOS_SIGN_ID (microcode revision). */
+  /** Values of MSRs that are the model's, by name: IA32_ARCH_CAPABILITIES, IA32_BIOS_SIGN_ID (microcode revision), those not architectural. */
   readonly fixedMsrs?: Readonly<Record<string, bigint>>;
   cpuid(core: Core, leaf: number, subleaf: number): { eax: number; ebx: number; ecx: number; edx: number };
 }

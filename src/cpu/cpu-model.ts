@@ -28,6 +28,7 @@ export const cpuModel = (name: string, options: ModelOptions = {}): CpuModel | u
     physicalAddressBits: row.physicalAddressBits,
     linearAddressBits: 48,
     fixedMsrs: {
+      ...row.msrs,
       IA32_ARCH_CAPABILITIES: row.architecturalCapabilities ?? 0n,
       IA32_BIOS_SIGN_ID: BigInt(row.microcodeRevision) << 32n,
     },

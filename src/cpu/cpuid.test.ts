@@ -5,6 +5,7 @@ import { rows } from "../isa/maps/index.ts";
 import { cpuModel } from "./cpu-model.ts";
 import { FakeCore, longMode, protectedMode } from "./fake-core.fixture.ts";
 import { crystalHz, modelRows, tscHz } from "./models.ts";
+import { writeMsr } from "./msrs.ts";
 
 const ask = (core: FakeCore, leaf: number, subleaf = 0) => core.model.cpuid(core, leaf, subleaf);
 const text = (...registers: number[]): string =>
@@ -117,6 +118,25 @@ describe("the default model", () => {
       expect((ask(core, 1).edx >>> 28) & 1).toBe(processors > 1 ? 1 : 0);
     }
     expect(ask(new FakeCore(), 4, 4).eax).toBe(0);
+  });
+
+  it("tells how many subleaves leaf 7 has, and the controls of speculation in the last", () => {
+    expect(ask(new FakeCore(), 7, 0).eax).toBe(2);
+    expect(ask(new FakeCore(), 7, 2)).toEqual({ eax: 0, ebx: 0, ecx: 0, edx: 0x37 });
+    expect(ask(new FakeCore(), 7, 3)).toEqual({ eax: 0, ebx: 0, ecx: 0, edx: 0 });
+    const without = ["PSFD", "IPRED_CTRL", "RRSBA_CTRL", "BHI_CTRL", "MCDT_NO"];
+    expect(ask(new FakeCore("default", { minus: without }), 7, 0).eax).toBe(0);
+  });
+
+  it("faults above privilege level 0 where software asks for it", () => {
+    const core = longMode(new FakeCore());
+    writeMsr(core, 0x140, 1n);
+    expect(core.execute("0f a2")).toBeUndefined();
+    core.state["CS.selector"] |= 3;
+    core.state["SS.access"] |= 3 << 5;
+    expect(core.execute("0f a2")).toBe("#GP(0)");
+    writeMsr(core, 0x140, 0n);
+    expect(core.execute("0f a2")).toBeUndefined();
   });
 
   it("loads the microcode revision when the signature is read", () => {

@@ -85,6 +85,10 @@ const leavesOf = (row: ModelRow, processors: number): Map<number, Leaf> => {
     // Extensions are enumerated, interrupts can break MWAIT; no C-states below C0, so that idle loops choose HLT.
     result.ecx = 3;
   });
+  leaves.set(0x7, (core, subleaf, result) => {
+    const subleaves = featureFlags.filter(({ leaf, name }) => leaf === 7 && core.model.has(name));
+    if (subleaf === 0) result.eax = Math.max(0, ...subleaves.map((flag) => flag.subleaf));
+  });
   leaves.set(0xb, (core, subleaf, result) => {
     result.edx = core.index;
     result.ecx = subleaf & 0xff;

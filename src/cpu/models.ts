@@ -1,4 +1,4 @@
-import { IA32_ARCH_CAPABILITIES as CAP } from "../arch/msrs.ts";
+import { IA32_ARCH_CAPABILITIES as CAP, MSR_PLATFORM_INFO } from "../arch/msrs.ts";
 
 /** CPU models are data. Feature names are those of arch/cpuid-leaves.ts. */
 
@@ -29,6 +29,8 @@ export interface ModelRow {
   readonly cacheDescriptors: readonly [number, number, number, number];
   readonly microcodeRevision: number;
   readonly architecturalCapabilities?: bigint;
+  /** Values of the MSRs of arch/msrs.ts that are not architectural and that it has. */
+  readonly msrs?: Readonly<Record<string, bigint>>;
 }
 
 /** The crystal clock of CPUID leaf 15H, which is also the local APIC timer's input clock. Hertz. */
@@ -51,7 +53,7 @@ const modern = [
     "FSGSBASE TSC_ADJUST BMI1 BMI2 LZCNT ADX SHA SMEP SMAP UMIP INVPCID FDP_EXCPTN_ONLY FCS_FDS_DEPRECATED",
   ),
   ...words("ERMS FSRM CLFLUSHOPT CLWB RDPID PREFETCHW PAGE1GB SERIALIZE"),
-  ...words("IBRS_IBPB STIBP SSBD ARCH_CAPABILITIES MD_CLEAR"),
+  ...words("IBRS_IBPB STIBP SSBD ARCH_CAPABILITIES MD_CLEAR PSFD IPRED_CTRL RRSBA_CTRL BHI_CTRL MCDT_NO"),
 ];
 
 const caches: readonly CacheRow[] = [
@@ -71,6 +73,19 @@ const unaffected =
   CAP.RDCL_NO | CAP.IBRS_ALL | CAP.SKIP_L1DFL_VMENTRY | CAP.SSB_NO | CAP.MDS_NO | CAP.IF_PSCHANGE_MC_NO | CAP.TAA_NO |
   CAP.SBDR_SSDP_NO | CAP.FBSDP_NO | CAP.PSDP_NO | CAP.BHI_NO | CAP.PBRSB_NO | CAP.GDS_NO | CAP.RFDS_NO | CAP.ITS_NO; // biome-ignore format: one list
 
+/** The ratios of MSR_PLATFORM_INFO: a processor that runs at one frequency. */
+const ratios =
+  (BigInt(tscHz / 100_000_000) << MSR_PLATFORM_INFO.maximumNonTurboRatio) |
+  (BigInt(tscHz / 100_000_000) << MSR_PLATFORM_INFO.maximumEfficiencyRatio);
+/** No SMI has ever happened. */
+const nehalemMsrs = { MSR_SMI_COUNT: 0n, MSR_PLATFORM_INFO: ratios } as const;
+/** The protected processor inventory number is locked out, as firmware leaves it. */
+const modernMsrs = {
+  ...nehalemMsrs,
+  MSR_PLATFORM_INFO: ratios | MSR_PLATFORM_INFO.CPUIDFaulting,
+  MSR_PPIN_CTL: 1n,
+} as const;
+
 // biome-ignore format: one row per fact
 export const modelRows: readonly ModelRow[] = [
   {
@@ -78,14 +93,14 @@ export const modelRows: readonly ModelRow[] = [
     vendor: "GenuineIntel", family: 6, model: 0x8f, stepping: 8, brand: "Worldswitch x86-64 processor @ 1.00GHz",
     maxBasicLeaf: 0x16, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 40,
     features: modern, caches, cacheDescriptors: [0x7603_6301, 0x00f0_b5ff, 0, 0x00c3_0000],
-    microcodeRevision: 0x1000_0000, architecturalCapabilities: unaffected,
+    microcodeRevision: 0x1000_0000, architecturalCapabilities: unaffected, msrs: modernMsrs,
   },
   {
     name: "nehalem", about: "2008: SSE4.2, no PCID, SMEP or XSAVE",
     vendor: "GenuineIntel", family: 6, model: 0x1a, stepping: 5, brand: "Intel(R) Xeon(R) CPU X5570 (Worldswitch)",
     maxBasicLeaf: 0xb, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 40,
     features: nehalem, caches, cacheDescriptors: [0x5503_5a01, 0x00f0_b2e4, 0, 0x09ca_212c],
-    microcodeRevision: 0x1d,
+    microcodeRevision: 0x1d, msrs: nehalemMsrs,
   },
   {
     name: "core2", about: "2006: SSSE3, the first 64-bit Core",

@@ -103,6 +103,32 @@ describe("IA32_EFER", () => {
   });
 });
 
+describe("registers of some models", () => {
+  it("are missing on others", () => {
+    const values = (name: string) =>
+      [0x34, 0x4e, 0xce, 0x140].map((index) => readMsr(new FakeCore(name), index));
+    expect(values("default")).toEqual([0n, 1n, 0xa00_8000_0a00n, 0n]);
+    expect(values("nehalem")).toEqual([0n, undefined, 0xa00_0000_0a00n, undefined]);
+    expect(values("core2")).toEqual([undefined, undefined, undefined, undefined]);
+  });
+
+  it("that tell facts may not be written", () => {
+    const core = new FakeCore();
+    expect([0x34, 0x4e, 0xce].filter((index) => write(core, index, 0n))).toEqual([]);
+  });
+
+  it.each([
+    ["default", 0x4ffn],
+    ["nehalem", 0n],
+  ])("control speculation by the bits that %s enumerates", (name, bits) => {
+    const core = new FakeCore(name);
+    const writable = Array.from({ length: 64 }, (_, n) => 1n << BigInt(n)).filter((bit) =>
+      write(core, 0x48, bit),
+    );
+    expect(writable.reduce((sum, bit) => sum | bit, 0n)).toBe(bits);
+  });
+});
+
 describe("the time-stamp counter", () => {
   it("moves with writes of itself and of IA32_TSC_ADJUST alike", () => {
     const core = new FakeCore();

@@ -1,6 +1,6 @@
 import { CR0, IA32_EFER } from "../arch/control-registers.ts";
 import {
-  fixedMtrrs, IA32_MISC_ENABLE, type MsrRow, memoryTypes, msrName, msrRow, variableMtrrs,
+  fixedMtrrs, IA32_MISC_ENABLE, IA32_SPEC_CTRL, MSR_PLATFORM_INFO, type MsrRow, memoryTypes, msrName, msrRow, variableMtrrs,
 } from "../arch/msrs.ts"; // biome-ignore format: one list
 import type { U64Field } from "../state/layout.ts";
 import type { Core } from "./core.ts";
@@ -78,6 +78,16 @@ const behaviours: Readonly<Record<string, MsrBehaviour>> = {
       return true;
     },
   },
+  /** Nothing is speculated on; the bits are kept. */
+  IA32_SPEC_CTRL: {
+    write: ({ model, state }, value) => {
+      let rest = value;
+      for (const { feature, bits } of IA32_SPEC_CTRL) if (model.has(feature)) rest &= ~bits;
+      if (rest !== 0n) return false;
+      state.IA32_SPEC_CTRL = value;
+      return true;
+    },
+  },
   IA32_PRED_CMD: { write: () => true },
   IA32_FLUSH_CMD: { write: () => true },
   /** There is no microcode to load; the trigger accepts any address, as a processor that refuses an update does. */
@@ -124,8 +134,12 @@ const behaviours: Readonly<Record<string, MsrBehaviour>> = {
   },
 };
 
-const exists = (core: Core, row: MsrRow): boolean =>
-  row.features === undefined || row.features.some((feature) => core.model.has(feature));
+const exists = ({ model }: Core, row: MsrRow): boolean => {
+  if (row.ofModel) return model.fixedMsrs?.[row.name] !== undefined;
+  if (row.name === "MSR_MISC_FEATURES_ENABLES")
+    return ((model.fixedMsrs?.["MSR_PLATFORM_INFO"] ?? 0n) & MSR_PLATFORM_INFO.CPUIDFaulting) !== 0n;
+  return row.features === undefined || row.features.some((feature) => model.has(feature));
+};
 
 const mtrrIndex = (index: number): number => index - variableMtrrs.first;
 
@@ -174,6 +188,7 @@ export const readMsr = (core: Core, index: number): bigint | undefined => {
     return undefined;
   }
   if (row.writeOnly) return undefined;
+  if (row.ofModel) return core.model.fixedMsrs?.[row.name];
   const read = behaviours[row.name]?.read;
   if (read) return read(core);
   return core.state[row.field as U64Field];

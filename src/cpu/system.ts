@@ -3,7 +3,7 @@ import { DR6, DR7 } from "../arch/debug-registers.ts";
 import { access as rights } from "../arch/descriptors.ts";
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
-import { IA32_MISC_ENABLE } from "../arch/msrs.ts";
+import { IA32_MISC_ENABLE, MSR_MISC_FEATURES_ENABLES } from "../arch/msrs.ts";
 import type { Instruction, RegisterOperand } from "../isa/instruction.ts";
 import {
   readControlRegister,
@@ -227,6 +227,8 @@ export const WRMSR: Procedure = (core) => (writeMsr(core, Number(ECX(core)), pai
 
 export const CPUID: Procedure = (core) => {
   const { state, model } = core;
+  if (state.MSR_MISC_FEATURES_ENABLES & MSR_MISC_FEATURES_ENABLES.CPUIDFaulting && cpl(state) > 0)
+    return GP(0);
   const leaf = state.low32("RAX");
   const { eax, ebx, ecx, edx } = model.cpuid(core, leaf, state.low32("RCX"));
   state.RAX = BigInt(eax >>> 0);

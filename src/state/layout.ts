@@ -35,7 +35,7 @@ const u64Fields = [
   "IA32_EFER", "IA32_STAR", "IA32_LSTAR", "IA32_CSTAR", "IA32_FMASK", "IA32_KERNEL_GS_BASE",
   "IA32_SYSENTER_CS", "IA32_SYSENTER_ESP", "IA32_SYSENTER_EIP", "IA32_PAT", "IA32_DEBUGCTL", "IA32_XSS",
   "IA32_TSC_AUX", "IA32_TSC_ADJUST", "IA32_MISC_ENABLE", "IA32_FEATURE_CONTROL", "IA32_SPEC_CTRL", "IA32_BIOS_SIGN_ID", "IA32_PERF_GLOBAL_CTRL",
-  "IA32_MTRR_DEF_TYPE", "IA32_MCG_STATUS", "IA32_UMWAIT_CONTROL",
+  "IA32_MTRR_DEF_TYPE", "IA32_MCG_STATUS", "IA32_UMWAIT_CONTROL", "MSR_MISC_FEATURES_ENABLES",
   /** The four PDPTEs loaded by MOV to CR3 in PAE mode (SDM Vol. 3, "PDPTE Registers"). */ "PDPTE0", "PDPTE1", "PDPTE2", "PDPTE3",
   /** Added to virtual time to give the TSC; WRMSR of IA32_TIME_STAMP_COUNTER and IA32_TSC_ADJUST change it. */ "tscOffset",
   /** Instructions retired since power-on: the clock of everything. */ "retired",
