@@ -3,7 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"] } },
+      // Unit tests share one module graph: loading it anew for every file would take longer than the tests.
+      { test: { name: "unit", include: ["src/**/*.test.ts"], pool: "threads", isolate: false } },
       {
         test: {
           name: "system",
