@@ -10,7 +10,7 @@ export const tlbEntryBytes = 32;
 export const tlbEntry = { readTag: 0, writeTag: 8, addend: 24 } as const;
 export const tlbOffset = 0x1_0000;
 
-export const jumpCacheEntries = 8192;
+export const jumpCacheEntries = 16384;
 /** Bytes of one jump-cache entry: linear address, jumpKey, record. */
 export const jumpCacheEntryBytes = 16;
 export const jumpCacheEntry = { linear: 0, key: 8, record: 12 } as const;
