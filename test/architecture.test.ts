@@ -26,6 +26,8 @@ const exceptions = {
   /** Exported names with a refused word that is the manual's own. */
   names: {
     IA32_MISC_ENABLE: "an MSR of the SDM",
+    MSR_PLATFORM_INFO: "an MSR of the SDM",
+    MSR_MISC_FEATURES_ENABLES: "an MSR of the SDM",
     COMMON: 'VIRTIO 1.2: "common configuration structure"',
     CommonField: "one of its fields",
   } as Readonly<Record<string, string>>,
