@@ -31,8 +31,6 @@ const repeatNumber = { none: 0, repz: 1, repnz: 2 } as const;
 const pairBatch = 256;
 
 const granuleShift = 6;
-/** Page of records that belong to two. */
-const noPage = -1;
 const zeroSlot = offsetOf("zero");
 const ripBaseSlot = offsetOf("ripBase");
 const segmentBaseSlots = segmentRegisters.map((name) => offsetOf(`${name}.base`));
@@ -104,9 +102,6 @@ export class CodeCache {
   readonly #facts = new Map<number, FormFacts>();
   /** Records that a single step of the instruction at a record runs. */
   #stepRecords = new Map<number, number>();
-  /** What stands in its page for the instruction of a record that reaches into the next. */
-  readonly #stubs = new Map<number, number>();
-  readonly #crossingBytes = new Uint8Array(15);
   /** Records whose pair's handler has not been made yet. */
   #waitingPairs: { readonly at: number; readonly alone: number; readonly handler: number }[] = [];
   /** Where each block's records begin, ascending, and the memory offset of its page. */
@@ -152,62 +147,8 @@ export class CodeCache {
 
   /** Let the jump of a record go straight to `target`, provided that both are of one page. */
   link(at: number, target: number): void {
-    const local = this.#stubs.get(target) ?? target;
-    if (this.#pageOfRecord(at) === this.#pageOfRecord(local))
-      this.#view.setInt32(at + record.displacement, local, true);
-  }
-
-  /** Does the record of the code at `offset` stand for an instruction that its page's end cuts off? */
-  isCut(at: number, offset: number): boolean {
-    const handler = this.#view.getUint32(at + record.handler, true);
-    return (
-      (handler === fixedHandlers.pageEnd64 || handler === fixedHandlers.pageEnd32) &&
-      this.#view.getUint16(at + record.offset, true) === offset
-    );
-  }
-
-  /**
-   * Record of an instruction that begins at `offset` of one page and ends in another (memory offsets); 0 where only a step can carry it
-   * out. `stub` stands for it in its page: it looks it up in the jump cache, which forgets when either page is mapped anew.
-   */
-  crossing(stub: number, pageOffset: number, offset: number, nextPageOffset: number, mode: CodeMode): number {
-    const page = this.#pageFor(pageOffset);
-    const key = `${nextPageOffset}:${mode.number}:${offset}`;
-    const known = page.entries.get(key);
-    if (known !== undefined && this.#view.getUint32(known + record.handler, true) !== fixedHandlers.stale)
-      return known;
-    const head = 4096 - offset;
-    const bytes = this.#crossingBytes;
-    bytes.set(this.#bytes.subarray(pageOffset + offset, pageOffset + 4096));
-    bytes.set(this.#bytes.subarray(nextPageOffset, nextPageOffset + bytes.length - head), head);
-    const instruction = decode(bytes, 0, bytes.length, mode, this.#has);
-    if (!("row" in instruction) || this.full) return 0;
-    const { row, rep, length } = instruction;
-    if (row.semantics.build === undefined || (row.repeat !== undefined && rep !== "none")) return 0;
-    if ((mode.unitsBlocked && row.unit !== undefined) || (row.protectedOnly && mode.realLike)) return 0;
-    const facts = this.#factsOf(instruction);
-    if (facts.shadows) return 0;
-    const at = this.#next;
-    this.#blockStarts.push(at);
-    this.#blockPages.push(noPage);
-    this.#writeRecord(at, this.#variant(instruction, facts, mode, false), mode, offset, 0);
-    this.#pageEnd(at + recordBytes, offset + length, 1, mode);
-    this.#next = at + 2 * recordBytes;
-    this.#module.materialise();
-    const nextPage = this.#pageFor(nextPageOffset);
-    this.#mark(page, offset, head);
-    this.#mark(nextPage, 0, length - head);
-    for (const { records } of [page, nextPage]) records.push(at, this.#next);
-    page.entries.set(key, at);
-    this.#stubs.set(at, stub);
-    this.decoded++;
-    return at;
-  }
-
-  /** Go on at an offset of the page that is beyond what was decoded: in the next page, or at an instruction that reaches into it. */
-  #pageEnd(at: number, offset: number, retired: number, mode: CodeMode): void {
-    const handler = mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32;
-    this.#blank(at, handler, offset, offset, retired);
+    if (this.#pageOfRecord(at) === this.#pageOfRecord(target))
+      this.#view.setInt32(at + record.displacement, target, true);
   }
 
   /** Drop every record. Must not be called while translated code runs. */
@@ -216,7 +157,6 @@ export class CodeCache {
     this.#pages.clear();
     this.#instructions = [];
     this.#stepRecords.clear();
-    this.#stubs.clear();
     this.#waitingPairs = [];
     this.#blockStarts = [];
     this.#blockPages = [];
@@ -349,21 +289,19 @@ export class CodeCache {
         break;
       }
       if (offset === 4096) {
-        this.#pageEnd(at, offset, retired, mode);
+        this.#blank(
+          at,
+          mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32,
+          offset,
+          offset,
+          retired,
+        );
         at += recordBytes;
         break;
       }
       const decoded = room <= 0 ? undefined : decode(this.#bytes, pageOffset + offset, room, mode, this.#has);
-      const cut = decoded !== undefined && !("row" in decoded) && decoded.kind === "incomplete";
-      if (cut && mode.flatCode) {
-        this.#mark(page, offset, 4096 - offset);
-        if (retired > 0 && this.#stepShadow(at - recordBytes, retired)) break;
-        this.#pageEnd(at, offset, retired, mode);
-        at += recordBytes;
-        break;
-      }
       if (decoded === undefined || !("row" in decoded)) {
-        // Undefined, or beyond the limit: the processor looks again, with all of the bytes.
+        // Undefined, cut by the page's end or beyond the limit: the processor looks again, with all of the bytes.
         this.#mark(page, offset, Math.min(15, 4096 - offset));
         this.#exitRecord(at, ExitKind.step, offset, retired);
         at += recordBytes;
@@ -373,7 +311,15 @@ export class CodeCache {
       const repeated = instruction.row.repeat !== undefined && instruction.rep !== "none";
       if (repeated && retired > 0 && instruction.row.semantics.build !== undefined) {
         // A REP instruction counts its steps from 0: it begins a block.
-        if (this.#stepShadow(at - recordBytes, retired)) break;
+        if (this.#view.getUint8(at - recordBytes + record.kind) === RecordKind.shadow) {
+          this.#exitRecord(
+            at - recordBytes,
+            ExitKind.step,
+            this.#view.getUint16(at - recordBytes + record.offset, true),
+            retired - 1,
+          );
+          break;
+        }
         this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
         at += recordBytes;
@@ -412,7 +358,14 @@ export class CodeCache {
       if (repeated) {
         this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
-        if (offset === 4096) this.#pageEnd(at, offset, retired, mode);
+        if (offset === 4096)
+          this.#blank(
+            at,
+            mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32,
+            offset,
+            offset,
+            retired,
+          );
         at += recordBytes;
         break;
       }
@@ -424,13 +377,6 @@ export class CodeCache {
     page.records.push(first, at);
     page.entries.set(key, first);
     return first;
-  }
-
-  /** Where a block must end behind an instruction that casts an interrupt shadow, that one is stepped instead. */
-  #stepShadow(at: number, retired: number): boolean {
-    if (this.#view.getUint8(at + record.kind) !== RecordKind.shadow) return false;
-    this.#exitRecord(at, ExitKind.step, this.#view.getUint16(at + record.offset, true), retired - 1);
-    return true;
   }
 
   #mark(page: CodePage, offset: number, length: number): void {
@@ -658,7 +604,6 @@ export class CodeCache {
     if (this.full || this.#view.getUint32(at + record.handler, true) === fixedHandlers.exit) return 0;
     const offset = this.#view.getUint16(at + record.offset, true);
     const page = this.#pageOfRecord(at);
-    if (page === noPage) return 0;
     const decoded = decode(this.#bytes, page + offset, 4096 - offset, mode, this.#has);
     if (!("row" in decoded)) return 0;
     const { row } = decoded;

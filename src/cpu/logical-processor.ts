@@ -423,24 +423,9 @@ export class LogicalProcessor implements Core {
       const page = this.#pageOfCode(low, high);
       if (page < 0) return 0;
       found = engine.cache.find(page, offset, ripLow, view.getUint32(csLimitOffset, true), mode);
-      if (engine.cache.isCut(found, offset)) {
-        found = this.#lookUpCrossing(found, page, low, high, jumpKey);
-        if (found === 0) return 0;
-      } else if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found, this.#globalCode);
+      if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found, this.#globalCode);
     }
     this.#setRipBase(ripLow, ripHigh, offset);
-    return found;
-  }
-
-  /** The record of an instruction that begins in `page` and ends in the next one; 0 where only a single step can tell. */
-  #lookUpCrossing(stub: number, page: number, low: number, high: number, jumpKey: number): number {
-    const { tlb, cache } = this.engine;
-    const global = this.#globalCode;
-    const nextLow = ((low & ~0xfff) + 4096) >>> 0;
-    const next = nextLow === 0 ? -1 : this.#pageOfCode(nextLow, high);
-    if (next < 0) return 0;
-    const found = cache.crossing(stub, page, low & 0xfff, next, this.#mode);
-    if (found !== 0) tlb.enterJump(low, high, jumpKey, found, global && this.#globalCode, true);
     return found;
   }
 

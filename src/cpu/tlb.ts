@@ -41,8 +41,6 @@ const AC = Number(RFLAGS.AC);
 const maximumJumpKeys = 65_536;
 const noTag = 0xffff_ffff;
 const noContext = -1;
-/** Bytes. */
-const longestInstruction = 15;
 const tlbWords = tlbEntryBytes >>> 2;
 const jumpWords = jumpCacheEntryBytes >>> 2;
 /** An odd number whose multiples are spread evenly over 32 bits. */
@@ -340,26 +338,12 @@ export class Tlb {
     const region = low >>> bits;
     for (let entry = 0; entry < jumpCacheEntries; entry++) {
       const at = (jumpCacheOffset >>> 2) + entry * jumpWords;
-      if (words[at + 1] !== high) continue;
-      const begin = words[at]!;
-      // Its first instruction may end in the region.
-      if (begin >>> bits === region || (begin + longestInstruction - 1) >>> bits === region)
-        words[at] = words[at + 1] = noTag;
+      if (words[at]! >>> bits === region && words[at + 1] === high) words[at] = words[at + 1] = noTag;
     }
   }
 
-  /**
-   * Remember the record of the code at a linear address under the current jump key. `global`: all pages it lies in are. `crosses`: its
-   * first instruction ends in the next page.
-   */
-  enterJump(
-    low: number,
-    high: number,
-    jumpKey: number,
-    recordOffset: number,
-    global: boolean,
-    crosses = false,
-  ): void {
+  /** Remember the record of the code at a linear address under the current jump key. */
+  enterJump(low: number, high: number, jumpKey: number, recordOffset: number, global: boolean): void {
     const words = this.#words;
     const at = jumpEntry(low, high, jumpKey);
     words[at] = low >>> 0;
@@ -367,7 +351,6 @@ export class Tlb {
     words[at + (jumpCacheEntry.key >>> 2)] = jumpKey;
     words[at + (jumpCacheEntry.record >>> 2)] = recordOffset;
     this.#jumpPages.add(low, high, 12);
-    if (crosses) this.#jumpPages.add(low + longestInstruction - 1, high, 12);
     if (global) return;
     const { jumps } = this.#locals[this.#lastContext]!;
     if (jumps.length >= 2 * jumpCacheEntries) this.purgeJumps();
