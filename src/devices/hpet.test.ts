@@ -211,9 +211,22 @@ describe("HPET routing", () => {
     }
     write(GEN_CONF, 3);
     clock.advance(100);
-    expect(log).toEqual(["legacy true", "irq0+", "irq0-", "irq8+", "irq8-", "22+", "22-"]);
+    expect(log).toEqual(["legacy true", "irq0+", "irq8+", "22+", "22-"]);
     write(GEN_CONF, 1);
-    expect(log.at(-1)).toBe("legacy false");
+    expect(log.slice(-3)).toEqual(["legacy false", "irq0-", "irq8-"]);
+  });
+  it("holds a legacy line up until the next edge, or until the timer is disabled", () => {
+    write(conf(0), INT_ENB | PERIODIC | VAL_SET | MODE_32);
+    write(comp(0), 10);
+    write(GEN_CONF, 3);
+    clock.advance(100);
+    expect(log).toEqual(["legacy true", "irq0+"]);
+    clock.advance(100);
+    expect(log).toEqual(["legacy true", "irq0+", "irq0-", "irq0+"]);
+    write(conf(0), PERIODIC | MODE_32);
+    expect(log.at(-1)).toBe("irq0-");
+    write(conf(0), INT_ENB | PERIODIC | MODE_32);
+    expect(log.at(-1)).toBe("irq0-");
   });
   it("FSB delivery sends the programmed message instead of driving a line", () => {
     write(0x110, 0x41);
@@ -241,9 +254,9 @@ describe("HPET state", () => {
     hpet.driveOutputs();
     expect(log).toEqual(["legacy true", "11+"]);
     clock.advance(500);
-    expect(log.at(-1)).toBe("irq0-");
+    expect(log.at(-1)).toBe("irq0+");
     hpet.reset();
-    expect(log.slice(-2)).toEqual(["legacy false", "11-"]);
+    expect(log.slice(-3)).toEqual(["legacy false", "11-", "irq0-"]);
     expect(counter()).toBe(0n);
   });
 });

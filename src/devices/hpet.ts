@@ -45,6 +45,8 @@ export interface HpetTimerState {
   period: bigint;
   /** VAL_SET: the next comparator writes also set the accumulator; "high" after its low half was written. */
   valueSet: "" | "both" | "high";
+  /** Its edge-triggered interrupt on a legacy line is still up: an 8259 must find it so when it is acknowledged. */
+  held: boolean;
   /** FSB interrupt route: bits 31:0 and 63:32. */
   FSB_VAL: number;
   FSB_ADDR: number;
@@ -72,6 +74,8 @@ export interface HpetOptions {
   readonly routes?: readonly number[];
 }
 
+/** Index in `#lines` of the first legacy line. */
+const LEGACY = 32;
 const ICH9_ROUTES = [0x00f0_0000, 0x00f0_0000, 0x00f0_0800];
 
 /** One event timer block. As a register block it is the 1 KiB at 0xFED0_0000. */
@@ -259,6 +263,8 @@ export class Hpet implements RegisterBlock {
         fired.push(n);
       }
     for (const n of fired) if ((s.timers[n]!.CONF & CONF.LEVEL) !== 0) s.GINTR_STA |= 1 << n;
+    for (const [n, timer] of s.timers.entries())
+      timer.held &&= this.#maySignalEdge(n) && this.#target(n) >= LEGACY;
     this.#driveLevels();
     this.#schedule();
     for (const n of fired) this.#signalEdge(n);
@@ -266,7 +272,7 @@ export class Hpet implements RegisterBlock {
 
   /** Index in `#lines` of what a timer drives: "LegacyReplacement Route" or its own route. */
   #target(n: number): number {
-    if (n < 2 && this.#has(GEN_CONF.LEG_RT)) return 32 + n;
+    if (n < 2 && this.#has(GEN_CONF.LEG_RT)) return LEGACY + n;
     return (this.state.timers[n]!.CONF & ROUTE_MASK) >> CONF.ROUTE_SHIFT;
   }
 
@@ -274,10 +280,11 @@ export class Hpet implements RegisterBlock {
     const s = this.state;
     const driven = this.#lines.map(() => false);
     if (this.#has(GEN_CONF.ENABLE))
-      for (const [n, { CONF: conf }] of s.timers.entries())
+      for (const [n, { CONF: conf, held }] of s.timers.entries())
         if (
-          (s.GINTR_STA >> n) & 1 &&
-          (conf & (CONF.INT_ENB | CONF.LEVEL | CONF.FSB_EN)) === (CONF.INT_ENB | CONF.LEVEL)
+          held ||
+          ((s.GINTR_STA >> n) & 1 &&
+            (conf & (CONF.INT_ENB | CONF.LEVEL | CONF.FSB_EN)) === (CONF.INT_ENB | CONF.LEVEL))
         )
           driven[this.#target(n)] = true;
     for (const [i, line] of this.#lines.entries())
@@ -285,16 +292,26 @@ export class Hpet implements RegisterBlock {
     this.#drivenCache = driven;
   }
 
+  /** Is the timer's interrupt an edge on a line? */
+  #maySignalEdge(n: number): boolean {
+    const { CONF: conf } = this.state.timers[n]!;
+    return this.#has(GEN_CONF.ENABLE) && (conf & (CONF.INT_ENB | CONF.LEVEL | CONF.FSB_EN)) === CONF.INT_ENB;
+  }
+
   #signalEdge(n: number): void {
     const timer = this.state.timers[n]!;
     if ((timer.CONF & CONF.INT_ENB) === 0) return;
     if ((timer.CONF & CONF.FSB_EN) !== 0) this.#options.message.send(timer.FSB_ADDR, timer.FSB_VAL);
-    else if ((timer.CONF & CONF.LEVEL) === 0) {
-      const target = this.#target(n);
-      if (this.#drivenCache[target] === true) return;
-      this.#lines[target]?.set(true);
-      this.#lines[target]?.set(false);
+    if (!this.#maySignalEdge(n)) return;
+    const target = this.#target(n);
+    const line = this.#lines[target];
+    if (this.#drivenCache[target] === true) {
+      if (!timer.held) return; // another timer holds the level
+      line?.set(false);
     }
+    line?.set(true);
+    if (target >= LEGACY) this.#drivenCache[target] = timer.held = true;
+    else line?.set(false);
   }
 
   #schedule(): void {
@@ -344,6 +361,7 @@ const powerOn = (timers: number): HpetState => ({
     matchAt: ALL,
     period: 0n,
     valueSet: "" as const,
+    held: false,
     FSB_VAL: 0,
     FSB_ADDR: 0,
   })),

@@ -219,3 +219,47 @@ describe("the end of a run", () => {
     expect(after.run(1000, true)).toEqual({ kind: "debug-exit", status: 5 });
   });
 });
+
+describe("the board", () => {
+  it("lets the HPET's edge on IRQ0 wait at the 8259 until it is acknowledged", () => {
+    const pc = pcOf(
+      `
+        mov al, 0x11
+        out 0x20, al
+        mov al, 8
+        out 0x21, al
+        mov al, 4
+        out 0x21, al
+        mov al, 1
+        out 0x21, al
+        mov al, 0xfe
+        out 0x21, al
+        mov ebx, 0xfed00000
+        mov dword ptr [ebx + 0x100], 0x104   ; timer 0: 32 bits, interrupt enabled, edge
+        mov dword ptr [ebx + 0x108], 1000    ; 10 microseconds
+        mov dword ptr [ebx + 0x10], 3        ; legacy replacement, enabled
+        mov ecx, 20000
+      again:
+        loop again
+        mov al, 0x0c                         ; poll
+        out 0x20, al
+        in al, 0x20
+        out 0xf4, al
+      `,
+      { codeSize: 32 },
+    );
+    expect(pc.run(1e6, true)).toEqual({ kind: "debug-exit", status: (0x80 << 1) | 1 });
+  });
+
+  it("tells each PCI function which 8259 input its interrupt goes to", () => {
+    const lines = pcOf("hlt")
+      .pci.functions()
+      .map(({ found }) => [found.interruptPin, found.read(0x3c, 1)]);
+    expect(lines).toEqual([
+      [0, 0],
+      [1, 10],
+      [1, 11],
+      [0, 0],
+    ]);
+  });
+});

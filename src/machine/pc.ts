@@ -26,8 +26,8 @@ import { Ich9Lpc, LPC_DEVICE } from "../devices/ich9-lpc.ts";
 import { IoApic } from "../devices/io-apic.ts";
 import { LocalApic } from "../devices/local-apic.ts";
 import { PC_TESTDEV, PcTestdev } from "../devices/pc-testdev.ts";
-import { CONFIG_PORT, PciBus } from "../devices/pci.ts";
-import { COMMAND, type PciFunction } from "../devices/pci-function.ts";
+import { CONFIG_PORT, PciBus, pirqOf } from "../devices/pci.ts";
+import { COMMAND, PCI, type PciFunction } from "../devices/pci-function.ts";
 import { Pic8259Pair } from "../devices/pic-8259.ts";
 import { Pit8254 } from "../devices/pit-8254.ts";
 import { Ps2Keyboard } from "../devices/ps2-keyboard.ts";
@@ -518,11 +518,13 @@ export class Pc {
     return apicPage !== undefined && address - apicPage < 4096 && address >= apicPage ? apic : undefined;
   }
 
-  /** Assign PCI BARs, as firmware does: memory from `barsStart` upwards, ports from 0xC000. */
+  /** Assign PCI BARs and interrupts, as firmware does: memory from `barsStart` upwards, ports from 0xC000. */
   #placeBars(): void {
     let memory: number = memoryMap.barsStart;
     let port = 0xc000;
-    for (const { found } of this.pci.functions()) {
+    for (const { device, found } of this.pci.functions()) {
+      const pin = found.interruptPin;
+      if (pin !== 0) found.write(PCI.INTERRUPT_LINE, pirqIsaIrqs[pirqOf(device, pin)]!, 1);
       for (const bar of found.bars) {
         const align = (at: number): number => Math.ceil(at / bar.length) * bar.length;
         if (bar.space === "io") {
