@@ -59,7 +59,6 @@ const maximumHandlers = 10_000;
 /** Translated code counts its budget in a signed 32-bit number. */
 const maximumBudget = 0x7fff_ffff;
 const activityHlt = 1;
-const noStack = 0x200 - 1;
 
 interface BounceWrite {
   readonly offset: number;
@@ -153,7 +152,6 @@ const activityOffset = offsetOf("activity");
 const TF = Number(RFLAGS.TF);
 const IF = Number(RFLAGS.IF);
 const RF = Number(RFLAGS.RF);
-const stepAlways = TF;
 
 /** Instructions after which a set TF does not trap: they hand control to a handler that runs with TF clear. */
 const clearsTf = new Set(["INT", "INT1", "INT3", "INTO", "SYSCALL"]);
@@ -305,7 +303,7 @@ export class LogicalProcessor implements Core {
       const flags = view.getUint32(flagsOffset, true);
       if (flags & RF && !breakpointsEnabled(state)) view.setUint32(flagsOffset, flags & ~RF, true);
       if (
-        flags & stepAlways ||
+        flags & TF ||
         view.getUint32(interruptibilityOffset, true) & 3 ||
         engine.tier === "evaluator" ||
         breakpointsEnabled(state)
@@ -442,7 +440,7 @@ export class LogicalProcessor implements Core {
   /** Memory offset of the code page at a linear address; -1 where fetching it faults or it is not in memory. */
   #pageOfCode(low: number, high: number): number {
     const { state } = this;
-    if (this.#mode.codeSize === 64 && !isCanonicalHalves(low, high, this.model.linearAddressBits)) return -1;
+    if (this.#mode.codeSize === 64 && !isCanonicalHigh(high, this.model.linearAddressBits)) return -1;
     const translation = walk(this, high, low, Access.FETCH | (cpl(state) === 3 ? Access.USER : 0));
     if (translation instanceof Fault) return -1;
     this.#globalCode = translation.global;
@@ -533,7 +531,7 @@ export class LogicalProcessor implements Core {
       for (let n = 0; n < count; n++) bytes[have + n] = this.physical.read(address + n, 1);
       have += count;
       const decoded: Instruction | DecodeFault | DecodeIncomplete = decode(bytes, 0, have, mode, (feature) =>
-        engine_has(this.model, feature),
+        this.model.has(feature),
       );
       if ("row" in decoded) return decoded;
       if (decoded.kind === "fault")
@@ -689,9 +687,8 @@ export class LogicalProcessor implements Core {
     if (long) {
       const lastLow = low + size - 1;
       if (
-        !isCanonicalHalves(low, high, this.model.linearAddressBits) ||
-        (lastLow > 0xffff_ffff &&
-          !isCanonicalHalves(lastLow >>> 0, (high + 1) >>> 0, this.model.linearAddressBits))
+        !isCanonicalHigh(high, this.model.linearAddressBits) ||
+        (lastLow > 0xffff_ffff && !isCanonicalHigh((high + 1) >>> 0, this.model.linearAddressBits))
       ) {
         this.#missNonCanonical = (access & AccessWord.stack) === 0;
         return this.#refuse(new Fault(access & AccessWord.stack ? Exception.SS : Exception.GP, 0));
@@ -820,12 +817,9 @@ export class LogicalProcessor implements Core {
 const isUnfinished = ({ row, rep }: Instruction, before: bigint, after: bigint): boolean =>
   row.repeat !== undefined && rep !== "none" && before === after;
 
-const engine_has = (model: CpuModel, feature: string): boolean => model.has(feature);
-
-const isCanonicalHalves = (low: number, high: number, bits: number): boolean => {
-  void low;
+/** Is an address with this high half canonical? Its low half has no say: linear addresses have more than 32 bits. */
+const isCanonicalHigh = (high: number, bits: number): boolean => {
   // bits 63 ... bits-1 all equal; bits is 48 or 57
   const top = (high | 0) >> (bits - 33);
   return top === 0 || top === -1;
 };
-void noStack;
