@@ -1,4 +1,4 @@
-import { type BinaryOp, type LaneOp, type LaneShift, laneAttribute, shuffleBytes, type Value, type Width } from "../ir/value.ts";
+import { type LaneOp, type LaneShift, laneAttribute, shuffleBytes, type Value, type Width } from "../ir/value.ts";
 import { type Code, i32, i64, type Plain, type Simd, type SimdLane, simdOpcode, type ValueType, v128 } from "../wasm/code.ts";
 
 /** Where a value of this width lives on the Wasm stack. */
@@ -686,4 +686,3 @@ export class ExpressionEmitter {
   }
 }
 
-export type { BinaryOp };

@@ -1,5 +1,6 @@
 import { Exception } from "../arch/exceptions.ts";
 import { flagBit } from "../arch/flags.ts";
+import { FSW } from "../arch/x87.ts";
 import { type Effect, type FlagName, type Flags, type SegmentName, type SegmentSource, statusFlags } from "../ir/effects.ts";
 import type { Form } from "../ir/frame.ts";
 import { substitute } from "../ir/substitute.ts";
@@ -7,7 +8,7 @@ import { leaf, type Value, type Width } from "../ir/value.ts";
 import { effectsOf } from "../isa/define.ts";
 import { asksAlignment, entersMMX, type Row } from "../isa/row.ts";
 import { type GeneralRegister, generalRegisters, layout, offsetOf, segmentRegisters } from "../state/layout.ts";
-import { Code, i32, i64, type ValueType, v128 } from "../wasm/code.ts";
+import { Code, i32, i64 } from "../wasm/code.ts";
 import type { FunctionBody } from "../wasm/module.ts";
 import { type Binding, ExpressionEmitter, stackType } from "./expression.ts";
 import { type LazyFlags, lazyFlagsOf, stashOffsets, statusMask } from "./flags.ts";
@@ -322,14 +323,13 @@ export class HandlerEmitter implements Binding {
     this.#operandAddress(index);
     const string = this.#addressing(index);
     const plan = this.#spec.operandSegments[index]!;
-    const stack = false;
     if (string === "Y")
-      return this.#linear(plan, () => code.i32(0).memory("i64.load", offsetOf("ES.base")), () => code.i32(0), accessWord(bytes, write, stack));
+      return this.#linear(plan, () => code.i32(0).memory("i64.load", offsetOf("ES.base")), () => code.i32(0), accessWord(bytes, write, false));
     return this.#linear(
       plan,
       () => code.get(ip).memory("i32.load16_u", record.segmentBase + this.#at).memory("i64.load"),
       () => code.get(ip).memory("i32.load8_u", record.segment + this.#at),
-      accessWord(bytes, write, stack),
+      accessWord(bytes, write, false),
     );
   }
 
@@ -504,7 +504,7 @@ export class HandlerEmitter implements Binding {
   /** SDM Vol. 1, "Effect of MMX Instructions on x87 State": TOP becomes 0, every tag valid. */
   #enterMmx(): void {
     const code = this.#code;
-    code.i32(0).i32(0).memory("i32.load", offset.FSW).i32(~0x3800).op("i32.and").memory("i32.store", offset.FSW);
+    code.i32(0).i32(0).memory("i32.load", offset.FSW).i32(~FSW.TOP).op("i32.and").memory("i32.store", offset.FSW);
     code.i32(0).i32(0).memory("i32.store", offset.FTW);
   }
 
@@ -969,5 +969,3 @@ export const emitSettle = (lazy: LazyFlags, context: HandlerContext, type: numbe
   return { type, locals: code.locals, code: code.bytes() };
 };
 
-export type { ValueType };
-export { v128 };

@@ -8,7 +8,7 @@ import { effectsOf, type Semantics } from "../isa/define.ts";
 import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
 import type { Feature, Row } from "../isa/row.ts";
 import { offsetOf, segmentRegisters } from "../state/layout.ts";
-import type { CodeMode } from "./code-mode.ts";
+import { type CodeMode, planNumber } from "./code-mode.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { registerOffset } from "./register-offset.ts";
 import type { Tlb } from "./tlb.ts";
@@ -23,7 +23,6 @@ interface CodePage {
   readonly granules: Uint8Array;
 }
 
-const planNumber: Record<SegmentPlan, number> = { zero: 0, base: 1, checked: 2 };
 const shapeNumber: Record<AddressShape, number> = { base: 0, full: 1, wide: 2 };
 const repeatNumber = { none: 0, repz: 1, repnz: 2 } as const;
 

@@ -32,7 +32,8 @@ const unitBits = Number(CR0.EM | CR0.TS);
 const OSFXSR = Number(CR4.OSFXSR);
 const AM = Number(CR0.AM);
 const AC = Number(RFLAGS.AC);
-const planNumber: Record<SegmentPlan, number> = { zero: 0, base: 1, checked: 2 };
+/** A plan as two bits, for keys. */
+export const planNumber: Record<SegmentPlan, number> = { zero: 0, base: 1, checked: 2 };
 const planNames: readonly SegmentPlan[] = ["zero", "base", "checked"];
 
 const longPlans = 0b01_01_00_00_00_00; // GS, FS: add the base

@@ -1,5 +1,6 @@
 import { Exception } from "../arch/exceptions.ts";
 import { flagBit } from "../arch/flags.ts";
+import { FSW } from "../arch/x87.ts";
 import type { Effect, FlagName, SegmentName, SegmentSource } from "../ir/effects.ts";
 import { evaluator } from "../ir/evaluate.ts";
 import type { Value, Width } from "../ir/value.ts";
@@ -343,6 +344,6 @@ const visitEffect = (effect: Effect, visit: (value: Value | undefined) => void):
 
 /** SDM Vol. 1, "Effect of MMX Instructions on x87 State": TOP becomes 0, every tag valid. */
 const enterMmx = ({ state }: Core): void => {
-  state.FSW &= ~0x3800;
+  state.FSW &= ~FSW.TOP;
   state.FTW = 0;
 };

@@ -6,7 +6,7 @@ import { ExitKind, maximumBlock, record } from "../codegen/record.ts";
 import { decode } from "../isa/decode.ts";
 import type { DecodeFault, DecodeIncomplete, Instruction } from "../isa/instruction.ts";
 import { CpuState } from "../state/cpu-state.ts";
-import { architecturalBytes, offsetOf, segmentRegisters } from "../state/layout.ts";
+import { architecturalBytes, layout, offsetOf, segmentRegisters } from "../state/layout.ts";
 import { CodeCache } from "./code-cache.ts";
 import { type CodeMode, CodeModes } from "./code-mode.ts";
 import {
@@ -138,7 +138,7 @@ const codeBaseOffset = offsetOf("codeBase");
 const jumpKeyOffset = offsetOf("jumpKey");
 const tlbKeyOffset = offsetOf("tlbKey");
 const bounceOffset = offsetOf("bounce");
-const bounceBytes = 1024;
+const bounceBytes = layout.get("bounce")!.size;
 const exitKindOffset = offsetOf("exitKind");
 const exitRecordOffset = offsetOf("exitRecord");
 const exitBudgetOffset = offsetOf("exitBudget");

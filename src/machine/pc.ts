@@ -1,3 +1,4 @@
+import { variableMtrrs } from "../arch/msrs.ts";
 import type { RegisterBlock } from "../bus/address-range.ts";
 import type { DirectMemory } from "../bus/dma.ts";
 import type { InterruptLine } from "../bus/interrupt-line.ts";
@@ -465,10 +466,10 @@ export class Pc {
       [memoryMap.barsStart, fourGiB - memoryMap.barsStart],
     ] as const;
     for (const [pair, [start, length]] of uncacheable.entries()) {
-      writeMsr(processor, 0x200 + 2 * pair, BigInt(start));
-      writeMsr(processor, 0x201 + 2 * pair, (addressMask & ~BigInt(length - 1)) | valid);
+      writeMsr(processor, variableMtrrs.first + 2 * pair, BigInt(start));
+      writeMsr(processor, variableMtrrs.first + 2 * pair + 1, (addressMask & ~BigInt(length - 1)) | valid);
     }
-    writeMsr(processor, 0x2ff, writeBackEnabled);
+    processor.state.IA32_MTRR_DEF_TYPE = writeBackEnabled;
   }
 
   /** The virtual time-stamp counter: 1 GHz. */
