@@ -1,7 +1,7 @@
 import type { CpuModel } from "../cpu/core.ts";
 import { cpuModel } from "../cpu/cpu-model.ts";
+import type { Tier } from "../cpu/execution-engine.ts";
 import { maximumRamBytes } from "../cpu/guest-memory.ts";
-import type { Tier } from "../cpu/logical-processor.ts";
 import { modelRows } from "../cpu/models.ts";
 import type { BlockStorage } from "../devices/virtio-blk.ts";
 import type { BoardConfiguration } from "../machine/boot-machine.ts";

@@ -8,7 +8,7 @@ export {
   type AssemblyOptions,
   assemble,
 } from "../asm/index.ts";
-export type { Tier } from "../cpu/logical-processor.ts";
+export type { Tier } from "../cpu/execution-engine.ts";
 export type { BlockStorage, StorageFailure } from "../devices/virtio-blk.ts";
 export type { BootFile, BootProtocol } from "../machine/boot/load-plan.ts";
 export type { DiskConfiguration } from "../machine/pc.ts";

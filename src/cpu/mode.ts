@@ -59,3 +59,10 @@ export const isCanonical = (address: bigint, linearAddressBits: number): boolean
   const top = halves[1]! >> (linearAddressBits - 33);
   return top === 0 || top === -1;
 };
+
+/** Is an address with this high half canonical? Its low half has no say: linear addresses have more than 32 bits. */
+export const isCanonicalHigh = (high: number, bits: number): boolean => {
+  // bits 63 ... bits-1 all equal; bits is 48 or 57
+  const top = (high | 0) >> (bits - 33);
+  return top === 0 || top === -1;
+};

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { machineCode } from "../asm/index.ts";
 import { cpuModel } from "../cpu/cpu-model.ts";
-import type { Tier } from "../cpu/logical-processor.ts";
+import type { Tier } from "../cpu/execution-engine.ts";
 import { isRefusal } from "./boot/load-plan.ts";
 import { type BootableMachine, planMachine, powerOnMachine } from "./boot-machine.ts";
 import type { Pc, PcOutputs, PcStop } from "./pc.ts";

@@ -1,7 +1,8 @@
 import type { CpuModel } from "../../src/cpu/core.ts";
 import { cpuModel } from "../../src/cpu/cpu-model.ts";
+import { ExecutionEngine } from "../../src/cpu/execution-engine.ts";
 import { GuestMemory } from "../../src/cpu/guest-memory.ts";
-import { ExecutionEngine, LogicalProcessor } from "../../src/cpu/logical-processor.ts";
+import { LogicalProcessor } from "../../src/cpu/logical-processor.ts";
 
 /** One processor with RAM and nothing else: ports float, time stands still, interrupts come from a list. */
 export interface BareProcessor {

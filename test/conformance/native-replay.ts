@@ -1,7 +1,7 @@
 import { access } from "../../src/arch/descriptors.ts";
 import type { Fault } from "../../src/cpu/core.ts";
 import { cpuModel } from "../../src/cpu/cpu-model.ts";
-import type { Tier } from "../../src/cpu/logical-processor.ts";
+import type { Tier } from "../../src/cpu/execution-engine.ts";
 import { offsetOf } from "../../src/state/layout.ts";
 import {
   CODE_PAGE,

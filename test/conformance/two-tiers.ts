@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { Fault } from "../../src/cpu/core.ts";
-import type { Tier } from "../../src/cpu/logical-processor.ts";
+import type { Tier } from "../../src/cpu/execution-engine.ts";
 import { disassemble } from "../../src/isa/disassemble.ts";
 import { architecturalBytes, layout } from "../../src/state/layout.ts";
 import { type BareProcessor, bareProcessor } from "./bare-processor.ts";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { access } from "../../src/arch/descriptors.ts";
 import { machineCode } from "../../src/asm/index.ts";
 import type { Fault } from "../../src/cpu/core.ts";
-import type { Tier } from "../../src/cpu/logical-processor.ts";
+import type { Tier } from "../../src/cpu/execution-engine.ts";
 import { readST } from "../../src/cpu/x87-stack.ts";
 import { bareProcessor } from "../conformance/bare-processor.ts";
 

@@ -1,0 +1,88 @@
+import { InterpreterModule, type RuntimeCalls } from "../codegen/interpreter-module.ts";
+import { CpuState } from "../state/cpu-state.ts";
+import { CodeCache } from "./code-cache.ts";
+import { CodeModes } from "./code-mode.ts";
+import type { Core, CpuModel, Fault } from "./core.ts";
+import type { GuestMemory } from "./guest-memory.ts";
+import { Tlb } from "./tlb.ts";
+
+/** Which tier carries out instructions: translated handlers, or the evaluator. Neither is visible to the guest. */
+export type Tier = "interpreter" | "evaluator";
+
+/** More code modes than any system uses; a guest that makes new ones without end starts over. */
+const maximumModes = 4096;
+/** Handlers, likewise: Debian's boot makes about two thousand. */
+const maximumHandlers = 10_000;
+/** Someone who looks on: debuggers, logs, tests. Costs nothing while nobody does. */
+export interface Observer {
+  /** An exception is about to be delivered; the state is what the instruction that raised it left. */
+  exception?(fault: Fault, processor: Core): void;
+}
+
+/** What is asked of the processor that runs on the engine. */
+export interface RunningProcessor {
+  readonly index: number;
+  readonly runnable: boolean;
+  stopRequested: boolean;
+  /** The slow paths of translated code. */
+  readonly memory: RuntimeCalls;
+  /** Copy the state out, settled. */
+  park(): void;
+}
+
+/** What all logical processors of a machine share: memory, translated code, TLB. One of them runs at a time. */
+export class ExecutionEngine {
+  readonly guest: GuestMemory;
+  module: InterpreterModule;
+  readonly tlb: Tlb;
+  cache: CodeCache;
+  readonly modes = new CodeModes();
+  /** The running processor's state: at offset 0 of linear memory. */
+  readonly state: CpuState;
+  current: RunningProcessor | undefined;
+  tier: Tier = "interpreter";
+  observer: Observer | undefined;
+
+  readonly #model: CpuModel;
+
+  constructor(guest: GuestMemory, model: CpuModel) {
+    this.guest = guest;
+    this.#model = model;
+    this.state = new CpuState(guest.memory.buffer, 0);
+    this.tlb = new Tlb(guest.memory.buffer);
+    this.module = this.#newModule();
+    this.cache = this.#newCache();
+  }
+
+  #newModule(): InterpreterModule {
+    return new InterpreterModule(this.guest.memory, {
+      miss: (access) => this.current!.memory.miss(access),
+      checked: (word) => this.current!.memory.checked(word),
+      flush: () => this.current!.memory.flush(),
+    });
+  }
+
+  #newCache(): CodeCache {
+    return new CodeCache(this.guest, this.module, this.tlb, (feature) => this.#model.has(feature));
+  }
+
+  /** Some bound is reached: time to `tidy`. */
+  get untidy(): boolean {
+    return this.cache.full || this.modes.size > maximumModes || this.module.handlerCount > maximumHandlers;
+  }
+
+  /** Keep decoded code, modes and handlers within bounds, whatever the guest makes of them. Not while translated code runs. */
+  tidy(): void {
+    if (this.cache.full) this.cache.flush();
+    if (this.modes.size > maximumModes) {
+      this.cache.flush();
+      this.modes.clear();
+    }
+    if (this.module.handlerCount > maximumHandlers) {
+      this.module.settle();
+      this.cache.flush();
+      this.module = this.#newModule();
+      this.cache = this.#newCache();
+    }
+  }
+}
