@@ -1,86 +1,38 @@
 import { Exception } from "../arch/exceptions.ts";
 import { flagBit } from "../arch/flags.ts";
 import { FSW } from "../arch/x87.ts";
-import { type Effect, type FlagName, type Flags, type SegmentName, type SegmentSource, statusFlags } from "../ir/effects.ts";
-import type { Form } from "../ir/frame.ts";
-import { substitute } from "../ir/substitute.ts";
+import { type Effect, type FlagName, type Flags, statusFlags } from "../ir/effects.ts";
 import { leaf, type Value, type Width } from "../ir/value.ts";
 import { effectsOf } from "../isa/define.ts";
-import { asksAlignment, entersMMX, type Row } from "../isa/row.ts";
-import { type GeneralRegister, generalRegisters, layout, offsetOf, segmentRegisters } from "../state/layout.ts";
-import { Code, i32, i64 } from "../wasm/code.ts";
+import { entersMMX } from "../isa/row.ts";
+import { layout, offsetOf } from "../state/layout.ts";
+import { Code, i32 } from "../wasm/code.ts";
 import type { FunctionBody } from "../wasm/module.ts";
 import { type Binding, ExpressionEmitter, stackType } from "./expression.ts";
-import { type LazyFlags, lazyFlagsOf, stashOffsets, statusMask } from "./flags.ts";
-import { tlbEntries, tlbEntry, tlbOffset } from "./memory-map.ts";
+import { lazyFlagsOf, stashOffsets } from "./flags.ts";
+import { fusion } from "./fusion.ts";
+import { budget, HandlerFrame, ip } from "./handler-frame.ts";
+import type { HandlerContext, HandlerSpec } from "./handler-spec.ts";
+import { MemoryAccess } from "./memory-access.ts";
 import { ExitKind, record, recordBytes } from "./record.ts";
-
-/** How accesses through one segment are addressed in the mode of the code: base 0, add the base, or ask segmentation. */
-export type SegmentPlan = "zero" | "base" | "checked";
-export type SegmentPlans = Readonly<Record<SegmentName, SegmentPlan>>;
-
-/** Where an instruction's memory operand gets its address from. */
-export type AddressShape = "base" | "full" | "wide";
-
-/** What selects a handler: everything about an instruction that its record does not carry. */
-export interface HandlerSpec {
-  readonly row: Row;
-  readonly form: Form;
-  /** Shape of the encoded memory operand's address, if any. */
-  readonly shape: AddressShape;
-  /** Plan of the segment of each memory operand, by operand index. */
-  readonly operandSegments: readonly (SegmentPlan | undefined)[];
-  readonly plans: SegmentPlans;
-  /** A relative jump whose target is in the same page goes from record to record; others are looked up. */
-  readonly near: boolean;
-  readonly repeat: "none" | "repz" | "repnz";
-  /** The instruction after it, which reads the flags that this one sets: one handler carries out both. */
-  readonly fused: HandlerSpec | undefined;
-  /** The immediate fills the record's last eight bytes. */
-  readonly wideImmediate: boolean;
-}
-
-/** Function indices in the module that handlers call. */
-export interface Imports {
-  readonly handlerType: number;
-  /** (access) -> memory offset or 0: translate slowAddress; 0 when the handler must return. */ readonly miss: number;
-  /** (segment | access << 8) -> 1, or 0 to return: slowAddress becomes linear. */ readonly checked: number;
-  /** () -> (): carry out the stores that went to the bounce buffer. */ readonly flush: number;
-  /** () -> (): make RFLAGS hold the status flags. */ readonly settle: number;
-  /** (node) -> (): TypeScript computes a node from the vector scratch. */ readonly foreign: number;
-  readonly mulHighUnsigned: number;
-  /** (rip, budget): continue at an offset in CS, of 64-bit code or of other code. */ readonly dispatch64: number;
-  readonly dispatch32: number;
-  /** (record, budget): jump within the page. */ readonly jumpNear: number;
-}
-
-/** What handler emission asks of the module it is emitted for. */
-export interface HandlerContext {
-  readonly imports: Imports;
-  /** Table index of the function that settles these flags. */
-  settleFunction(flags: LazyFlags): number;
-  /** Number under which TypeScript finds a node that Wasm has no instruction for. */
-  foreignNode(value: Value): number;
-}
-
-/** Bits of the access word of a memory access, above its size in bytes. */
-export const AccessWord = { size: 0xff, write: 0x100, stack: 0x200, /** A write whose old value is read, too. */ modify: 0x400 } as const;
-
-export const accessWord = (bytes: number, write: boolean, stack: boolean, modify = false): number =>
-  bytes | (write ? AccessWord.write : 0) | (stack ? AccessWord.stack : 0) | (modify ? AccessWord.modify : 0);
+import { RepeatEmitter } from "./repeat.ts";
+import { loadWidth, storeWidth } from "./widths.ts";
 
 const offset = {
-  RIP: offsetOf("RIP"), RFLAGS: offsetOf("RFLAGS"), ripBase: offsetOf("ripBase"), lazyFlags: offsetOf("lazyFlags"), tlbKey: offsetOf("tlbKey"),
-  tlbKeyAcClear: offsetOf("tlbKeyAcClear"), tlbKeyAcSet: offsetOf("tlbKeyAcSet"),
-  slowAddress: offsetOf("slowAddress"), exitKind: offsetOf("exitKind"), exitRecord: offsetOf("exitRecord"), exitBudget: offsetOf("exitBudget"),
-  exitVector: offsetOf("exitVector"), exitErrorCode: offsetOf("exitErrorCode"), interruptPending: offsetOf("interruptPending"),
-  vectorScratch: offsetOf("vectorScratch"), FTW: offsetOf("FTW"), FSW: offsetOf("FSW"), ssAccess: offsetOf("SS.access"), RCX: offsetOf("RCX"),
-  RSI: offsetOf("RSI"), RDI: offsetOf("RDI"), RAX: offsetOf("RAX"),
-}; // biome-ignore format: one table
+  RFLAGS: offsetOf("RFLAGS"),
+  vectorScratch: offsetOf("vectorScratch"),
+  ssAccess: offsetOf("SS.access"),
+  FSW: offsetOf("FSW"),
+  FTW: offsetOf("FTW"),
+  lazyFlags: offsetOf("lazyFlags"),
+  tlbKeyAcSet: offsetOf("tlbKeyAcSet"),
+  tlbKeyAcClear: offsetOf("tlbKeyAcClear"),
+  tlbKey: offsetOf("tlbKey"),
+  interruptPending: offsetOf("interruptPending"),
+  RIP: offsetOf("RIP"),
+  exitKind: offsetOf("exitKind"),
+};
 
-/** Parameters of every handler. */
-const ip = 0;
-const budget = 1;
 const slots = [record.slot0, record.slot1, record.slot2] as const;
 
 interface Translation {
@@ -91,18 +43,16 @@ interface Translation {
 /** Emits one handler: the frame of fetch, check, compute, write back and go on around an instruction's effects. */
 export class HandlerEmitter implements Binding {
   readonly #code: Code;
+  readonly #frame: HandlerFrame;
+  readonly #memory: MemoryAccess;
   readonly #spec: HandlerSpec;
   readonly #context: HandlerContext;
   readonly #effects: readonly Effect[];
   readonly mulHighUnsigned: number;
   #expressions!: ExpressionEmitter;
-  /** Set when a store went through the slow path and must be flushed. */
-  #slow: number | undefined;
   readonly #operandTranslations = new Map<number, Translation>();
   readonly #effectTranslations = new Map<string, Translation>();
   readonly #registerSlot: readonly (number | undefined)[];
-  /** Where this instruction's record is, from `ip`: the second of a pair follows the first. */
-  readonly #at: number;
   /** Conditions of this instruction that the first of the pair has computed, by node. */
   readonly #given: ReadonlyMap<Value, number>;
 
@@ -110,7 +60,8 @@ export class HandlerEmitter implements Binding {
     this.#spec = spec;
     this.#context = context;
     this.#code = pair?.code ?? new Code(2);
-    this.#at = pair ? recordBytes : 0;
+    this.#frame = new HandlerFrame(this.#code, spec, context, pair !== undefined);
+    this.#memory = new MemoryAccess(this.#frame);
     this.#given = pair?.given ?? new Map();
     this.mulHighUnsigned = context.imports.mulHighUnsigned;
     this.#effects = effectsOf(spec.row.semantics, spec.form).effects;
@@ -120,7 +71,7 @@ export class HandlerEmitter implements Binding {
 
   emit(): FunctionBody {
     const { fused, repeat } = this.#spec;
-    if (repeat !== "none") this.#emitRepeated();
+    if (repeat !== "none") new RepeatEmitter(this.#frame, this.#memory, () => this.#emitAgain()).emit();
     else if (fused === undefined) this.emitPlain();
     else this.#emitPair(fused);
     return { type: this.#context.imports.handlerType, locals: this.#code.locals, code: this.#code.bytes() };
@@ -133,6 +84,13 @@ export class HandlerEmitter implements Binding {
     this.#emitNext();
   }
 
+  /** One execution in a loop. */
+  #emitAgain(): void {
+    this.#begin(this.#effects, []);
+    this.#operandTranslations.clear();
+    this.#emitOnce([]);
+  }
+
   /** This instruction, then the next, whose conditions are computed from this one's operands instead of from RFLAGS. */
   #emitPair(second: HandlerSpec): void {
     const code = this.#code;
@@ -141,10 +99,10 @@ export class HandlerEmitter implements Binding {
     const values = [...conditions.values()];
     this.#begin(this.#effects, values);
     this.#emitOnce(values);
-    if (this.#slow !== undefined) {
+    if (this.#memory.slow !== undefined) {
       // The store may have changed the next instruction's bytes: it is looked at again.
-      code.get(this.#slow).if();
-      this.#tailCall(recordBytes);
+      code.get(this.#memory.slow).if();
+      this.#frame.tailCall(recordBytes);
       code.end();
     }
     const given = new Map<Value, number>();
@@ -203,13 +161,13 @@ export class HandlerEmitter implements Binding {
         const index = value.attr as number;
         const { kind } = this.#spec.form.operands[index]!;
         if (kind === "register") {
-          code.get(ip).memory("i32.load16_u", this.#registerSlot[index]! + this.#at);
+          code.get(ip).memory("i32.load16_u", this.#registerSlot[index]! + this.#frame.at);
           loadWidth(code, value.width, 0);
         } else if (kind === "immediate") this.#immediate(value.width);
         else throw new Error("a memory operand is read by the frame");
         return;
       }
-      case "address": this.#operandAddress(value.attr as number); return;
+      case "address": this.#memory.operandAddress(value.attr as number); return;
       case "register":
         code.i32(0);
         loadWidth(code, value.width, offsetOf(value.attr as string));
@@ -223,7 +181,7 @@ export class HandlerEmitter implements Binding {
       case "rflags":
         code.call(this.#context.imports.settle).i32(0).memory("i64.load", offset.RFLAGS);
         return;
-      case "nextRip": this.#nextRip(record.next); return;
+      case "nextRip": this.#frame.nextRip(record.next); return;
       default: throw new Error(`unbound leaf ${value.op} of ${this.#spec.row.semantics.mnemonic}`);
     }
   }
@@ -242,183 +200,9 @@ export class HandlerEmitter implements Binding {
   #immediate(width: Width): void {
     const code = this.#code;
     code.get(ip);
-    if (width === 64) code.memory(this.#spec.wideImmediate ? "i64.load" : "i64.load32_s", (this.#spec.wideImmediate ? record.wide : record.immediate) + this.#at);
+    if (width === 64) code.memory(this.#spec.wideImmediate ? "i64.load" : "i64.load32_s", (this.#spec.wideImmediate ? record.wide : record.immediate) + this.#frame.at);
     else if (width === 128) throw new Error("no 128-bit immediates");
-    else loadWidth(code, width, record.immediate + this.#at);
-  }
-
-  /** Push an offset in CS made of ripBase and a page offset of the record. */
-  #nextRip(field: number): void {
-    const code = this.#code;
-    code.i32(0).memory("i64.load", offset.ripBase).get(ip).memory("i64.load16_u", field + this.#at).op("i64.add");
-    if (this.#spec.form.codeSize !== 64) code.i64(0xffff_ffffn).op("i64.and");
-  }
-
-  // ---- addresses ----------------------------------------------------------------------------------------------
-
-  #addressing(index: number): "X" | "Y" | undefined {
-    const letter = this.#spec.row.operands[index]?.addressing;
-    return letter === "X" || letter === "Y" ? letter : undefined;
-  }
-
-  /** Push the effective address of memory operand `index` as 64 bits. */
-  #operandAddress(index: number): void {
-    const code = this.#code;
-    const size = this.#spec.form.addressSize;
-    const string = this.#addressing(index);
-    if (string !== undefined) {
-      code.i32(0);
-      loadAddress(code, size, string === "X" ? offset.RSI : offset.RDI);
-      return;
-    }
-    const { shape } = this.#spec;
-    if (shape === "wide") {
-      code.get(ip).memory("i64.load", record.wide + this.#at);
-      if (size === 32) code.i64(0xffff_ffffn).op("i64.and");
-      if (size === 16) code.i64(0xffffn).op("i64.and");
-      return;
-    }
-    if (size === 64) {
-      code.get(ip).memory("i32.load16_u", record.base + this.#at).memory("i64.load");
-      code.get(ip).memory("i64.load32_s", record.displacement + this.#at).op("i64.add");
-      if (shape === "full") {
-        code.get(ip).memory("i32.load16_u", record.index + this.#at).memory("i64.load");
-        code.get(ip).memory("i64.load8_u", record.scale + this.#at).op("i64.shl").op("i64.add");
-      }
-      return;
-    }
-    code.get(ip).memory("i32.load16_u", record.base + this.#at).memory("i32.load");
-    code.get(ip).memory("i32.load", record.displacement + this.#at).op("i32.add");
-    if (shape === "full") {
-      code.get(ip).memory("i32.load16_u", record.index + this.#at).memory("i32.load");
-      code.get(ip).memory("i32.load8_u", record.scale + this.#at).op("i32.shl").op("i32.add");
-    }
-    if (size === 16) code.i32(0xffff).op("i32.and");
-    code.op("i64.extend_i32_u");
-  }
-
-  /** Turn the effective address on the stack into a linear one, in a new local. */
-  #linear(plan: SegmentPlan, base: () => void, number: () => void, access: number): number {
-    const code = this.#code;
-    const local = code.local(i64);
-    if (plan === "base") {
-      base();
-      code.op("i64.add");
-      if (this.#spec.form.codeSize !== 64) code.i64(0xffff_ffffn).op("i64.and");
-    }
-    code.set(local);
-    if (plan === "checked") {
-      code.i32(0).get(local).memory("i64.store", offset.slowAddress);
-      number();
-      code.i32(access << 8).op("i32.or").call(this.#context.imports.checked).op("i32.eqz").if();
-      this.#leave();
-      code.end().i32(0).memory("i64.load", offset.slowAddress).set(local);
-    }
-    return local;
-  }
-
-  /** A memory operand's linear address. */
-  #operandLinear(index: number, bytes: number, write: boolean): number {
-    const code = this.#code;
-    this.#operandAddress(index);
-    const string = this.#addressing(index);
-    const plan = this.#spec.operandSegments[index]!;
-    if (string === "Y")
-      return this.#linear(plan, () => code.i32(0).memory("i64.load", offsetOf("ES.base")), () => code.i32(0), accessWord(bytes, write, false));
-    return this.#linear(
-      plan,
-      () => code.get(ip).memory("i32.load16_u", record.segmentBase + this.#at).memory("i64.load"),
-      () => code.get(ip).memory("i32.load8_u", record.segment + this.#at),
-      accessWord(bytes, write, false),
-    );
-  }
-
-  #segmentLinear(segment: SegmentSource, bytes: number, write: boolean): number {
-    const code = this.#code;
-    if (typeof segment === "number")
-      return this.#linear(
-        this.#spec.operandSegments[segment] ?? "zero",
-        () => code.get(ip).memory("i32.load16_u", record.segmentBase + this.#at).memory("i64.load"),
-        () => code.get(ip).memory("i32.load8_u", record.segment + this.#at),
-        accessWord(bytes, write, false),
-      );
-    return this.#linear(
-      this.#spec.plans[segment],
-      () => code.i32(0).memory("i64.load", offsetOf(`${segment}.base`)),
-      () => code.i32(segmentRegisters.indexOf(segment)),
-      accessWord(bytes, write, segment === "SS"),
-    );
-  }
-
-  /** RFLAGS before a repeated comparison: what a fault or an unfinished step leaves. */
-  #savedFlags: number | undefined;
-
-  #restoreFlags(): void {
-    if (this.#savedFlags === undefined) return;
-    const code = this.#code;
-    code.i32(0).get(this.#savedFlags).memory("i32.store", offset.RFLAGS);
-    code.i32(0).i32(0).memory("i32.store", offset.lazyFlags);
-  }
-
-  /** Return to the processor; the exit's kind has been stored. */
-  #leave(): void {
-    const code = this.#code;
-    this.#restoreFlags();
-    code.i32(0);
-    this.#here();
-    code.memory("i32.store", offset.exitRecord);
-    code.i32(0).get(budget).memory("i32.store", offset.exitBudget).op("return");
-  }
-
-  /** TLB lookup of the linear address in `linear`; a local with the memory offset. */
-  #translate(linear: number, bytes: number, write: boolean, stack: boolean, modify = false): number {
-    const code = this.#code;
-    const entry = code.local(i32);
-    const address = code.local(i32);
-    const key = code.local(i64);
-    code.get(linear).i32(0).memory("i64.load", offset.tlbKey).tee(key).op("i64.xor");
-    code.i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(entry);
-    code.memory("i64.load", tlbOffset + (write ? tlbEntry.writeTag : tlbEntry.readTag));
-    code.get(linear);
-    if (bytes > 1) code.i64(BigInt(bytes - 1)).op("i64.add");
-    code.i64(-4096n).op("i64.and").get(key).op("i64.xor").op("i64.eq").if(i32);
-    code.get(linear).op("i32.wrap_i64").get(entry).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add");
-    code.else();
-    code.i32(0).get(linear).memory("i64.store", offset.slowAddress);
-    code.i32(accessWord(bytes, write, stack, modify)).call(this.#context.imports.miss).tee(address).op("i32.eqz").if();
-    this.#leave();
-    code.end();
-    if (write) {
-      this.#slow ??= code.local(i32);
-      code.i32(1).set(this.#slow);
-    }
-    code.get(address).end().set(address);
-    return address;
-  }
-
-  #operandBytes(index: number): number {
-    return this.#spec.form.operands[index]!.width / 8;
-  }
-
-  /** #GP(0) when a 16-byte operand that must be aligned is not. */
-  #checkAlignment(index: number, linear: number): void {
-    const { row, form } = this.#spec;
-    if (!asksAlignment(row) || form.operands[index]!.width !== 128) return;
-    const code = this.#code;
-    code.get(linear).i64(15n).op("i64.and").op("i64.eqz").op("i32.eqz").if();
-    this.#raise(Exception.GP, () => code.i32(0));
-    code.end();
-  }
-
-  #raise(vector: number, errorCode: (() => void) | undefined): void {
-    const code = this.#code;
-    code.i32(0).i32(ExitKind.fault).memory("i32.store", offset.exitKind);
-    code.i32(0).i32(vector).memory("i32.store", offset.exitVector);
-    code.i32(0);
-    if (errorCode) errorCode();
-    else code.i32(-1);
-    code.memory("i32.store", offset.exitErrorCode);
-    this.#leave();
+    else loadWidth(code, width, record.immediate + this.#frame.at);
   }
 
   // ---- one execution --------------------------------------------------------------------------------------------
@@ -429,7 +213,7 @@ export class HandlerEmitter implements Binding {
     const { row, form } = this.#spec;
     if (row.privileged) {
       code.i32(0).memory("i32.load", offset.ssAccess).i32(0x60).op("i32.and").if();
-      this.#raise(Exception.GP, () => code.i32(0));
+      this.#frame.raise(Exception.GP, () => code.i32(0));
       code.end();
     }
     this.#loadOperands();
@@ -446,7 +230,7 @@ export class HandlerEmitter implements Binding {
           this.#expressions.emit(effect.commit.value);
           storeWidth(code, effect.commit.value.width, offsetOf(effect.commit.name), true);
         }
-        this.#raise(effect.vector, effect.errorCode ? () => this.#expressions.emit(effect.errorCode!) : undefined);
+        this.#frame.raise(effect.vector, effect.errorCode ? () => this.#expressions.emit(effect.errorCode!) : undefined);
         code.end();
       }
     }
@@ -460,7 +244,7 @@ export class HandlerEmitter implements Binding {
         if (address === undefined || known!.width !== effect.value.width) {
           this.#expressions.emit(effect.address);
           const bytes = effect.value.width / 8;
-          address = this.#translate(this.#segmentLinear(effect.segment, bytes, true), bytes, true, effect.segment === "SS");
+          address = this.#memory.translate(this.#memory.segmentLinear(effect.segment, bytes, true), bytes, true, effect.segment === "SS");
         }
         stores.push({ address, value: effect.value });
       } else if (effect.kind === "writeOperand") {
@@ -470,10 +254,10 @@ export class HandlerEmitter implements Binding {
         }
         let translation = this.#operandTranslations.get(effect.index);
         if (translation === undefined) {
-          const bytes = this.#operandBytes(effect.index);
-          const linear = this.#operandLinear(effect.index, bytes, true);
-          this.#checkAlignment(effect.index, linear);
-          translation = { local: this.#translate(linear, bytes, true, false), width: effect.value.width };
+          const bytes = this.#memory.operandBytes(effect.index);
+          const linear = this.#memory.operandLinear(effect.index, bytes, true);
+          this.#memory.checkAlignment(effect.index, linear);
+          translation = { local: this.#memory.translate(linear, bytes, true, false), width: effect.value.width };
         }
         stores.push({ address: translation.local, value: effect.value });
       } else if (effect.kind === "writeRegister") registerWrites.push(effect);
@@ -486,7 +270,7 @@ export class HandlerEmitter implements Binding {
     for (const effect of this.#effects) {
       if (effect.kind === "jump") {
         if (effect.when) this.#expressions.keep(effect.when);
-        if (!this.#isRelative()) this.#expressions.keep(effect.target);
+        if (!this.#frame.isRelative()) this.#expressions.keep(effect.target);
       } else if (effect.kind === "attention" || effect.kind === "interruptShadow") this.#expressions.keep(effect.when);
     }
     for (const value of wanted) this.#expressions.keep(value);
@@ -495,7 +279,7 @@ export class HandlerEmitter implements Binding {
       this.#expressions.emit(value);
       storeWidth(code, value.width, 0, false);
     }
-    if (this.#slow !== undefined && stores.length > 0) code.get(this.#slow).if().call(this.#context.imports.flush).end();
+    if (this.#memory.slow !== undefined && stores.length > 0) code.get(this.#memory.slow).if().call(this.#context.imports.flush).end();
     if (entersMMX(row)) this.#enterMmx();
     for (const effect of registerWrites) this.#writeRegister(effect);
     for (const effect of flagEffects) this.#writeFlags(effect);
@@ -516,9 +300,9 @@ export class HandlerEmitter implements Binding {
       const { access } = row.operands[index]!;
       const read = this.#used.has(value);
       if (!read) return;
-      const linear = this.#operandLinear(index, width / 8, access === "rw");
-      this.#checkAlignment(index, linear);
-      const address = this.#translate(linear, width / 8, access === "rw", false, access === "rw");
+      const linear = this.#memory.operandLinear(index, width / 8, access === "rw");
+      this.#memory.checkAlignment(index, linear);
+      const address = this.#memory.translate(linear, width / 8, access === "rw", false, access === "rw");
       if (access === "rw") this.#operandTranslations.set(index, { local: address, width });
       this.#code.get(address);
       loadWidth(this.#code, width, 0);
@@ -532,8 +316,8 @@ export class HandlerEmitter implements Binding {
     const code = this.#code;
     const bytes = effect.width / 8;
     this.#expressions.emit(effect.address);
-    const linear = this.#segmentLinear(effect.segment, bytes, effect.forWrite);
-    const address = this.#translate(linear, bytes, effect.forWrite, effect.segment === "SS", effect.forWrite);
+    const linear = this.#memory.segmentLinear(effect.segment, bytes, effect.forWrite);
+    const address = this.#memory.translate(linear, bytes, effect.forWrite, effect.segment === "SS", effect.forWrite);
     if (effect.forWrite) this.#effectTranslations.set(`${effect.segment}:${effect.address.id}`, { local: address, width: effect.width });
     code.get(address);
     loadWidth(code, effect.width, 0);
@@ -563,11 +347,11 @@ export class HandlerEmitter implements Binding {
     const addressing = this.#spec.row.operands[effect.index]!.addressing;
     const vectorFile = addressing === "V" || addressing === "W" || addressing === "U";
     const mmx = addressing === "P" || addressing === "Q" || addressing === "N";
-    code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]! + this.#at);
+    code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]! + this.#frame.at);
     this.#expressions.emit(value);
     if (value.width === 32 && !vectorFile && !mmx) code.op("i64.extend_i32_u").memory("i64.store");
     else storeWidth(code, value.width, 0, false);
-    if (mmx) code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]! + this.#at).i32(0xffff).memory("i32.store16", 8);
+    if (mmx) code.get(ip).memory("i32.load16_u", this.#registerSlot[effect.index]! + this.#frame.at).i32(0xffff).memory("i32.store16", 8);
   }
 
   #prepareFlags(effect: Extract<Effect, { kind: "flags" }>): void {
@@ -624,20 +408,6 @@ export class HandlerEmitter implements Binding {
 
   // ---- what comes next ----------------------------------------------------------------------------------------
 
-  get #dispatch(): number {
-    const { imports } = this.#context;
-    return this.#spec.form.codeSize === 64 ? imports.dispatch64 : imports.dispatch32;
-  }
-
-  #isRelative(): boolean {
-    return this.#spec.row.operands.some(({ addressing }) => addressing === "J");
-  }
-
-  /** Count the instructions up to and including this one. */
-  #spend(): void {
-    this.#code.get(budget).get(ip).memory("i32.load8_u", record.retired + this.#at).op("i32.sub").i32(1).op("i32.sub").set(budget);
-  }
-
   #emitNext(): void {
     const code = this.#code;
     for (const effect of this.#effects) {
@@ -649,12 +419,12 @@ export class HandlerEmitter implements Binding {
         if (!shadow) code.i32(0).memory("i32.load", offset.RFLAGS).i32(1 << flagBit.TF).op("i32.and").i32(0).op("i32.ne").op("i32.or");
         code.op("i32.and");
         code.if();
-        this.#spend();
+        this.#frame.spend();
         code.i32(0);
-        this.#nextRip(record.next);
+        this.#frame.nextRip(record.next);
         code.memory("i64.store", offset.RIP);
         code.i32(0).i32(shadow ? ExitKind.shadow : ExitKind.attention).memory("i32.store", offset.exitKind);
-        this.#leave();
+        this.#frame.leave();
         code.end();
       }
       if (effect.kind !== "jump") continue;
@@ -662,310 +432,18 @@ export class HandlerEmitter implements Binding {
         this.#expressions.emit(effect.when);
         code.if();
       }
-      this.#spend();
-      if (this.#isRelative() && this.#spec.near) {
-        this.#here();
+      this.#frame.spend();
+      if (this.#frame.isRelative() && this.#spec.near) {
+        this.#frame.here();
         code.get(budget).returnCall(this.#context.imports.jumpNear);
       }
       else {
         this.#expressions.emit(effect.target);
-        code.get(budget).returnCall(this.#dispatch);
+        code.get(budget).returnCall(this.#frame.dispatch);
       }
       if (!effect.when) return;
       code.end();
     }
-    this.#tailCall(recordBytes);
-  }
-
-  /** Push the address of this instruction's record. */
-  #here(): void {
-    this.#code.get(ip);
-    if (this.#at !== 0) this.#code.i32(this.#at).op("i32.add");
-  }
-
-  /** Go on with the record `distance` bytes after this one. */
-  #tailCall(distance: number): void {
-    const total = this.#at + distance;
-    this.#code
-      .get(ip).i32(total).op("i32.add").get(budget)
-      .get(ip).memory("i32.load", total + record.handler)
-      .returnCallIndirect(this.#context.imports.handlerType);
-  }
-
-  // ---- REP ------------------------------------------------------------------------------------------------------
-
-  /**
-   * One REP step: elements until the count is used up, a pointer enters another page, or (CMPS, SCAS) ZF ends it. The
-   * step counts as one instruction; an unfinished REP goes on with the same record. `evaluator.ts` follows the same rule.
-   */
-  #emitRepeated(): void {
-    const code = this.#code;
-    const size = this.#spec.form.addressSize;
-    const counter = (): void => {
-      code.i32(0);
-      loadAddress(code, size, offset.RCX);
-    };
-    if (this.#spec.row.repeat === "repz") {
-      // SDM Vol. 2, "REP": CMPS and SCAS that fault midway leave EFLAGS as before the instruction.
-      this.#savedFlags = code.local(i32);
-      code.call(this.#context.imports.settle).i32(0).memory("i32.load", offset.RFLAGS).set(this.#savedFlags);
-    }
-    const sourcePage = code.local(i64);
-    const destinationPage = code.local(i64);
-    if (size === 32)
-      for (const register of this.#stringRegisters()) {
-        code.i32(0).i32(0);
-        loadAddress(code, size, register);
-        code.memory("i64.store", register);
-      }
-    const page = (register: number): void => {
-      code.i32(0);
-      loadAddress(code, size, register);
-      code.i64(12n).op("i64.shr_u");
-    };
-    page(offset.RSI);
-    code.set(sourcePage);
-    page(offset.RDI);
-    code.set(destinationPage);
-    code.block();
-    counter();
-    code.op("i64.eqz").brIf(0);
-    const unlessSamePages = (label: number): void => {
-      page(offset.RSI);
-      code.get(sourcePage).op("i64.ne").brIf(label);
-      page(offset.RDI);
-      code.get(destinationPage).op("i64.ne").brIf(label);
-    };
-    this.#emitBulk();
-    code.block();
-    unlessSamePages(0);
-    code.loop();
-    counter();
-    code.op("i64.eqz").brIf(2);
-    this.#begin(this.#effects, []);
-    this.#operandTranslations.clear();
-    if (this.#slow !== undefined) code.i32(0).set(this.#slow);
-    this.#emitOnce([]);
-    // rCX - 1; a 32-bit count clears the upper half
-    code.i32(0);
-    counter();
-    code.i64(1n).op("i64.sub");
-    if (size === 64) code.memory("i64.store", offset.RCX);
-    else if (size === 32) code.i64(0xffff_ffffn).op("i64.and").memory("i64.store", offset.RCX);
-    else code.memory("i64.store16", offset.RCX);
-    if (this.#spec.row.repeat === "repz") {
-      code.call(this.#context.imports.settle);
-      code.i32(0).memory("i32.load", offset.RFLAGS).i32(1 << flagBit.ZF).op("i32.and");
-      if (this.#spec.repeat === "repz") code.op("i32.eqz");
-      code.brIf(2);
-    }
-    unlessSamePages(1);
-    code.br(0).end().end();
-    // The step is over; go on with the same record unless the count is used up.
-    counter();
-    code.op("i64.eqz").brIf(0);
-    this.#restoreFlags();
-    this.#spend();
-    code.get(budget).i32(0).op("i32.le_s").if();
-    code.i32(0);
-    this.#nextRip(record.offset);
-    code.memory("i64.store", offset.RIP);
-    code.i32(0).i32(ExitKind.repeat).memory("i32.store", offset.exitKind);
-    this.#leave();
-    code.end();
-    code.get(ip).get(budget).get(ip).memory("i32.load", record.handler + this.#at).returnCallIndirect(this.#context.imports.handlerType);
-    code.end();
-    this.#tailCall(recordBytes);
-  }
-
-  /** The registers whose upper halves a repeat with 32-bit addresses clears before anything else: as Intel CPUs do. */
-  #stringRegisters(): number[] {
-    const { mnemonic } = this.#spec.row.semantics;
-    if (mnemonic === "MOVS") return [offset.RCX, offset.RSI, offset.RDI];
-    return mnemonic === "STOS" ? [offset.RCX, offset.RDI] : [offset.RCX];
-  }
-
-  /** MOVS and STOS forwards: all elements up to a page's end at once, where both pages are in the TLB. */
-  #emitBulk(): void {
-    const { semantics } = this.#spec.row;
-    const moves = semantics.mnemonic === "MOVS";
-    const size = this.#spec.form.addressSize;
-    if ((!moves && semantics.mnemonic !== "STOS") || size === 16) return;
-    const code = this.#code;
-    const bytes = this.#spec.form.operands[0]!.width / 8;
-    const index = { destination: this.#spec.row.operands.findIndex(({ addressing }) => addressing === "Y"), source: this.#spec.row.operands.findIndex(({ addressing }) => addressing === "X") };
-    if (this.#spec.operandSegments[index.destination] === "checked") return;
-    if (moves && this.#spec.operandSegments[index.source] === "checked") return;
-    const count = code.local(i32);
-    const room = (linear: number): void => {
-      // elements that fit wholly between the address and its page's end
-      code.i32(4096).get(linear).op("i32.wrap_i64").i32(4095).op("i32.and").op("i32.sub").i32(Math.log2(bytes)).op("i32.shr_u");
-    };
-    const lookUp = (linear: number, write: boolean, into: number): void => {
-      const key = code.local(i64);
-      code.get(linear).i32(0).memory("i64.load", offset.tlbKey).tee(key).op("i64.xor");
-      code.i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(into);
-      code.memory("i64.load", tlbOffset + (write ? tlbEntry.writeTag : tlbEntry.readTag));
-      code.get(linear).i64(-4096n).op("i64.and").get(key).op("i64.xor").op("i64.ne").brIf(0);
-      code.get(linear).op("i32.wrap_i64").get(into).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add").set(into);
-    };
-    const least = (): void => {
-      // count = min(count, top of stack)
-      const other = code.local(i32);
-      code.tee(other).get(count).get(other).get(count).op("i32.lt_u").op("select").set(count);
-    };
-    code.block();
-    code.i32(0).memory("i32.load", offset.RFLAGS).i32(1 << flagBit.DF).op("i32.and").brIf(0);
-    const destination = this.#operandLinear(index.destination, bytes, true);
-    const to = code.local(i32);
-    const from = code.local(i32);
-    lookUp(destination, true, to);
-    room(destination);
-    code.set(count);
-    if (moves) {
-      const source = this.#operandLinear(index.source, bytes, false);
-      lookUp(source, false, from);
-      room(source);
-      least();
-    }
-    code.i32(0);
-    loadAddress(code, size, offset.RCX);
-    const wide = code.local(i64);
-    code.tee(wide).op("i32.wrap_i64").i32(-1).get(wide).i64(0x7fff_ffffn).op("i64.lt_u").op("select");
-    least();
-    code.get(count).op("i32.eqz").brIf(0);
-    const length = code.local(i32);
-    code.get(count).i32(Math.log2(bytes)).op("i32.shl").set(length);
-    if (moves) {
-      // A destination that begins inside the source repeats it: only element by element is right.
-      code.get(to).get(from).op("i32.sub").get(length).op("i32.lt_u").brIf(0);
-      code.get(to).get(from).get(length).memoryCopy();
-    } else if (bytes === 1) code.get(to).i32(0).memory("i32.load8_u", offset.RAX).get(length).memoryFill();
-    else {
-      const end = code.local(i32);
-      code.get(to).get(length).op("i32.add").set(end);
-      code.loop().get(to);
-      code.i32(0);
-      loadWidth(code, (bytes * 8) as Width, offset.RAX);
-      storeWidth(code, (bytes * 8) as Width, 0, false);
-      code.get(to).i32(bytes).op("i32.add").tee(to).get(end).op("i32.ne").brIf(0).end();
-    }
-    for (const register of moves ? [offset.RSI, offset.RDI] : [offset.RDI]) this.#advance(register, length, "i64.add");
-    this.#advance(offset.RCX, count, "i64.sub");
-    code.end();
-  }
-
-  /** register op= local, at the address size. */
-  #advance(register: number, local: number, op: "i64.add" | "i64.sub"): void {
-    const code = this.#code;
-    code.i32(0).i32(0);
-    loadAddress(code, this.#spec.form.addressSize, register);
-    code.get(local).op("i64.extend_i32_u").op(op);
-    if (this.#spec.form.addressSize === 32) code.i64(0xffff_ffffn).op("i64.and");
-    code.memory("i64.store", register);
+    this.#frame.tailCall(recordBytes);
   }
 }
-
-const isStatus = (name: Value["attr"]): boolean => (statusFlags as readonly unknown[]).includes(name);
-
-/** Is the value a function of status flags alone? */
-const readsFlagsOnly = (value: Value): boolean => {
-  if (value.op === "flag") return isStatus(value.attr);
-  if (value.width !== 1 || value.args.length === 0) return false;
-  if (value.op !== "not" && value.op !== "and" && value.op !== "or" && value.op !== "xor" && value.op !== "equal") return false;
-  return value.args.every((arg) => arg.isConst || readsFlagsOnly(arg)) && value.args.some((arg) => !arg.isConst);
-};
-
-/**
- * For two instructions in a row: the conditions of the second on status flags, each as a function of what the first one
- * reads; undefined where the two cannot share a handler, or the second reads no flags.
- */
-export const fusion = (first: readonly Effect[], second: readonly Effect[]): Map<Value, Value> | undefined => {
-  const writes = first.filter((effect) => effect.kind === "flags");
-  if (writes.length !== 1 || writes[0]!.when !== undefined) return undefined;
-  if (first.some(({ kind }) => kind === "jump" || kind === "attention" || kind === "interruptShadow")) return undefined;
-  const known = writes[0]!.flags;
-  const conditions = new Map<Value, Value>();
-  const seen = new Set<Value>();
-  const visit = (value: Value | undefined): boolean => {
-    if (value === undefined || seen.has(value)) return true;
-    seen.add(value);
-    if (value.op === "rflags") return false;
-    if (!readsFlagsOnly(value)) return value.args.every(visit);
-    const condition = substitute(value, (leafValue) => (leafValue.op === "flag" ? known[leafValue.attr as FlagName] : undefined));
-    if (condition === undefined) return false;
-    conditions.set(value, condition);
-    return true;
-  };
-  for (const effect of second) {
-    const fits =
-      effect.kind === "load" ? visit(effect.address)
-      : effect.kind === "store" ? visit(effect.address) && visit(effect.value)
-      : effect.kind === "fault" ? visit(effect.when) && visit(effect.errorCode) && visit(effect.commit?.value)
-      : effect.kind === "writeOperand" || effect.kind === "writeRegister" ? visit(effect.value)
-      : effect.kind === "jump" ? visit(effect.target) && visit(effect.when)
-      : effect.kind === "flags" ? visit(effect.when) && (lazyFlagsOf(effect.flags)?.inputs ?? Object.values(effect.flags)).every(visit)
-      : visit(effect.when);
-    if (!fits) return undefined;
-  }
-  return conditions.size > 0 ? conditions : undefined;
-};
-
-const generalOffsets = new Set(generalRegisters.map((name: GeneralRegister) => offsetOf(name)));
-
-/** Address on the stack -> value of that width, zero-extended. */
-const loadWidth = (code: Code, width: Width, at: number): void => {
-  if (width === 128) code.v128Load(at);
-  else if (width === 64) code.memory("i64.load", at);
-  else if (width === 32) code.memory("i32.load", at);
-  else if (width === 16) code.memory("i32.load16_u", at);
-  else if (width === 8) code.memory("i32.load8_u", at);
-  else if (width === 1) code.memory("i32.load8_u", at).i32(1).op("i32.and");
-  else throw new Error(`load of ${width} bits`);
-};
-
-/** Address and value on the stack -> store. `whole`: a value narrower than 32 bits fills a 32-bit slot. */
-const storeWidth = (code: Code, width: Width, at: number, whole: boolean): void => {
-  if (width === 128) code.v128Store(at);
-  else if (width === 64) code.memory("i64.store", at);
-  else if (width === 32 || whole) code.memory("i32.store", at);
-  else if (width === 16) code.memory("i32.store16", at);
-  else if (width === 8) code.memory("i32.store8", at);
-  else throw new Error(`store of ${width} bits`);
-};
-
-/** Address on the stack -> a register as wide as addresses are, zero-extended to 64 bits. */
-const loadAddress = (code: Code, size: 16 | 32 | 64, at: number): void => {
-  if (!generalOffsets.has(at)) throw new Error("not a general register");
-  code.memory(size === 64 ? "i64.load" : size === 32 ? "i64.load32_u" : "i64.load16_u", at);
-};
-
-/** The body of the function that settles lazily computed flags: RFLAGS from the stash. */
-export const emitSettle = (lazy: LazyFlags, context: HandlerContext, type: number): FunctionBody => {
-  const code = new Code(0);
-  const binding: Binding = {
-    mulHighUnsigned: context.imports.mulHighUnsigned,
-    leaf: (out, value) => {
-      const index = lazy.inputs.indexOf(value);
-      out.i32(0).memory(value.width === 64 ? "i64.load" : "i32.load", stashOffsets[index]!);
-    },
-    foreign: (out, value, emitArgument) => {
-      value.args.forEach((arg, index) => {
-        out.i32(0);
-        emitArgument(index);
-        storeWidth(out, arg.width, offset.vectorScratch + 16 * index, true);
-      });
-      out.i32(context.foreignNode(value)).call(context.imports.foreign).i32(0);
-      loadWidth(out, value.width, offset.vectorScratch);
-    },
-  };
-  const expressions = new ExpressionEmitter(code, binding, statusFlags.map((name) => lazy.flags[name]));
-  code.i32(0).i32(0).memory("i32.load", offset.RFLAGS).i32(~statusMask).op("i32.and");
-  for (const name of statusFlags) {
-    expressions.emit(lazy.flags[name]);
-    code.i32(flagBit[name]).op("i32.shl").op("i32.or");
-  }
-  code.memory("i32.store", offset.RFLAGS).i32(0).i32(0).memory("i32.store", offset.lazyFlags);
-  return { type, locals: code.locals, code: code.bytes() };
-};
-

@@ -5,9 +5,11 @@ import { Code, i32, i64 } from "../wasm/code.ts";
 import { wasmPageBytes } from "../wasm/engine.ts";
 import { type FunctionBody, ModuleBuilder } from "../wasm/module.ts";
 import type { LazyFlags } from "./flags.ts";
-import { emitSettle, type HandlerContext, HandlerEmitter, type HandlerSpec, type Imports } from "./handler.ts";
+import { HandlerEmitter } from "./handler.ts";
+import type { HandlerContext, HandlerSpec, Imports } from "./handler-spec.ts";
 import { jumpCacheEntries, jumpCacheEntry, jumpCacheOffset } from "./memory-map.ts";
 import { ExitKind, record } from "./record.ts";
+import { emitSettle } from "./settle-flags.ts";
 
 /** What translated code calls in TypeScript. */
 export interface RuntimeCalls {

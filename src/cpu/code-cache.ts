@@ -1,4 +1,5 @@
-import { type AddressShape, fusion, type HandlerSpec, type SegmentPlan } from "../codegen/handler.ts";
+import { fusion } from "../codegen/fusion.ts";
+import type { AddressShape, HandlerSpec, SegmentPlan } from "../codegen/handler-spec.ts";
 import { firstHandler, fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
 import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../codegen/memory-map.ts";
 import { ExitKind, maximumBlock, RecordKind, record, recordBytes } from "../codegen/record.ts";

@@ -2,7 +2,7 @@ import { CR0, CR4 } from "../arch/control-registers.ts";
 import { access, segmentType } from "../arch/descriptors.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { FSW } from "../arch/x87.ts";
-import type { SegmentPlan, SegmentPlans } from "../codegen/handler.ts";
+import type { SegmentPlan, SegmentPlans } from "../codegen/handler-spec.ts";
 import type { DecodeMode } from "../isa/instruction.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf } from "../state/layout.ts";

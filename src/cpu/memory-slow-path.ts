@@ -1,5 +1,5 @@
 import { Exception } from "../arch/exceptions.ts";
-import { AccessWord } from "../codegen/handler.ts";
+import { AccessWord } from "../codegen/handler-spec.ts";
 import type { RuntimeCalls } from "../codegen/interpreter-module.ts";
 import { ExitKind, record } from "../codegen/record.ts";
 import { layout, offsetOf, segmentRegisters } from "../state/layout.ts";
