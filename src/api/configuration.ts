@@ -5,7 +5,7 @@ import { maximumRamBytes } from "../cpu/guest-memory.ts";
 import { modelRows } from "../cpu/models.ts";
 import type { BlockStorage } from "../devices/virtio-blk.ts";
 import type { BoardConfiguration } from "../machine/boot-machine.ts";
-import type { DiskConfiguration } from "../machine/pc.ts";
+import type { DiskConfiguration } from "../machine/pc-doors.ts";
 import type { InputLog } from "./input-log.ts";
 
 const MIB = 0x10_0000;

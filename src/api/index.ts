@@ -11,7 +11,7 @@ export {
 export type { Tier } from "../cpu/execution-engine.ts";
 export type { BlockStorage, StorageFailure } from "../devices/virtio-blk.ts";
 export type { BootFile, BootProtocol } from "../machine/boot/load-plan.ts";
-export type { DiskConfiguration } from "../machine/pc.ts";
+export type { DiskConfiguration } from "../machine/pc-doors.ts";
 export {
   ConfigurationError,
   cpuModels,

@@ -2,7 +2,8 @@ import { Blake2b } from "../machine/blake2b.ts";
 import type { BootProtocol } from "../machine/boot/load-plan.ts";
 import { mebibytes } from "../machine/boot/memory-map.ts";
 import { type BootableMachine, planMachine, powerOnMachine } from "../machine/boot-machine.ts";
-import type { Pc, PcOutputs, PcStop } from "../machine/pc.ts";
+import type { Pc } from "../machine/pc.ts";
+import type { PcOutputs, PcStop } from "../machine/pc-doors.ts";
 import { SerialWire } from "../machine/serial-wire.ts";
 import { type Configuration, configurationOf, type MachineOptions } from "./configuration.ts";
 import {

@@ -2,6 +2,7 @@ import { pciHoleStart } from "../cpu/guest-memory.ts";
 import { FW_CFG_PORT, FW_CFG_PORTS } from "../devices/fw-cfg.ts";
 import { acpiLoaderFiles } from "./acpi-loader.ts";
 import { type AcpiTables, buildAcpiTables } from "./acpi-tables.ts";
+import { isaInterrupts, memoryMap, pirqIsaIrqs, ports } from "./board-map.ts";
 import { applyInitialState } from "./boot/initial-state.ts";
 import {
   type BootRefusal,
@@ -12,15 +13,8 @@ import {
 } from "./boot/load-plan.ts";
 import { addressRangeType, FOUR_GIB, type MemoryMap, pcMemoryMap } from "./boot/memory-map.ts";
 import { type BootChoice, planBoot } from "./boot/plan.ts";
-import {
-  isaInterrupts,
-  memoryMap,
-  Pc,
-  type PcConfiguration,
-  type PcOutputs,
-  pirqIsaIrqs,
-  ports,
-} from "./pc.ts";
+import { Pc } from "./pc.ts";
+import type { PcConfiguration, PcOutputs } from "./pc-doors.ts";
 
 /** A board without what only an image decides. */
 export type BoardConfiguration = Omit<

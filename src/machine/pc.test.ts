@@ -4,7 +4,8 @@ import { cpuModel } from "../cpu/cpu-model.ts";
 import type { Tier } from "../cpu/execution-engine.ts";
 import { isRefusal } from "./boot/load-plan.ts";
 import { type BootableMachine, planMachine, powerOnMachine } from "./boot-machine.ts";
-import type { Pc, PcOutputs, PcStop } from "./pc.ts";
+import type { Pc } from "./pc.ts";
+import type { PcOutputs, PcStop } from "./pc-doors.ts";
 
 const MiB = 2 ** 20;
 const ORIGIN = 0x7c00;

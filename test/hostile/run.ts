@@ -6,7 +6,8 @@
  * and optionally modes by number (0,1,2) and the first seed.
  */
 import { cpuModel } from "../../src/cpu/cpu-model.ts";
-import { Pc, type PcStop } from "../../src/machine/pc.ts";
+import { Pc } from "../../src/machine/pc.ts";
+import type { PcStop } from "../../src/machine/pc-doors.ts";
 import { Dice } from "./dice.ts";
 import { type HostileMode, hostileModes, hostileRamBytes, prepare } from "./hostile-guest.ts";
 
