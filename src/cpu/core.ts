@@ -1,4 +1,8 @@
 import type { CpuState } from "../state/cpu-state.ts";
+import { Fault } from "./fault.ts";
+import type { VmxSocket } from "./vmx-socket.ts";
+
+export { Fault };
 
 /**
  * The sockets of a logical processor: what procedures act on and what the machine plugs in. `cpu/` owns these
@@ -31,20 +35,6 @@ export interface LocalApicSocket {
   acknowledge(): number;
 }
 
-/** An exception or trap on its way to the guest: the value that stands for it. */
-export class Fault {
-  readonly vector: number;
-  /** Pushed only when present. */
-  readonly errorCode: number | undefined;
-  /** New CR2 for #PF; DR6 bits for #DB. */
-  readonly payload: bigint | undefined;
-  constructor(vector: number, errorCode?: number, payload?: bigint) {
-    this.vector = vector;
-    this.errorCode = errorCode;
-    this.payload = payload;
-  }
-}
-
 /** What a procedure reports besides a fault: nothing (go on at state.RIP, which it has set), or why to stop. */
 export type ProcedureOutcome = Fault | undefined;
 
@@ -55,6 +45,8 @@ export interface Core {
   readonly ports: PortSpace;
   readonly apic: LocalApicSocket;
   readonly model: CpuModel;
+  /** VT-x, on processors that have it. */
+  readonly vmx: VmxSocket | undefined;
   /** 0 ... 7; also the initial APIC id. */
   readonly index: number;
   /** Virtual time-stamp counter before IA32_TSC_ADJUST and offset: ticks since power-on. */

@@ -6,6 +6,7 @@ import { RFLAGS } from "../arch/flags.ts";
 import { type Core, Fault } from "./core.ts";
 import { enterDebugException } from "./debug-registers.ts";
 import { type Descriptor, fetchDescriptor, markDescriptor, readTss } from "./descriptors.ts";
+import type { Event, EventType } from "./fault.ts";
 import { linearPair, readLinearNumber, readLinearPair } from "./linear-memory.ts";
 import { cpl, iopl, isCanonical, isIa32e, isProtected, isVirtual8086 } from "./mode.ts";
 import { Access } from "./page-walk.ts";
@@ -24,28 +25,9 @@ import {
 import { currentStack, type Stack } from "./stack.ts";
 import { innerPointer64, innerSS64, innerStack, stack64 } from "./stack-switch.ts";
 import { switchTask } from "./task-switch.ts";
+import { VmExit } from "./vmx-socket.ts";
 
-/** Interruption types of SDM Vol. 3, "Event Injection"; INT n is a software interrupt, INT3 and INTO software exceptions, INT1 the privileged one. */
-export type EventType =
-  | "external interrupt"
-  | "NMI"
-  | "hardware exception"
-  | "software interrupt"
-  | "privileged software exception"
-  | "software exception";
-
-/** An interrupt or exception to be delivered through the IDT. */
-export interface Event {
-  readonly type: EventType;
-  readonly vector: number;
-  readonly errorCode?: number | undefined;
-  /** New CR2 for #PF; DR6 bits for #DB. */
-  readonly payload?: bigint | undefined;
-  /** Pushed instruction pointer; state.RIP when absent. */
-  readonly returnRip?: bigint;
-  /** Taken between two iterations of a repeated string instruction: RF is set in the pushed image. */
-  readonly midRepeat?: boolean;
-}
+export type { Event, EventType };
 
 export const eventOf = (fault: Fault): Event => ({
   type: "hardware exception",
@@ -76,22 +58,36 @@ const combine = (first: Event, second: Fault): Event | undefined => {
 
 /**
  * Deliver an event, and whatever exceptions that raises, down to a double fault; a third one shuts the processor down
- * (activity 2). Waiting for an interrupt ends, blocking by STI and MOV SS ends, an NMI blocks NMIs.
+ * (activity 2). Waiting for an interrupt ends, blocking by STI and MOV SS ends, an NMI blocks NMIs. In VMX non-root
+ * operation a VM exit may take its place. `during` is the event whose delivery raised this one.
  */
-export const deliver = (core: Core, event: Event): void => {
+export const deliver = (core: Core, event: Event, during?: Event): void => {
   const { state } = core;
+  const vmx = core.vmx?.nonRoot ? core.vmx : undefined;
   let current: Event | undefined = event;
+  let previous = during;
   while (current !== undefined) {
+    if (vmx?.interceptEvent(current, previous)) return;
     const fault: Fault | undefined = deliverOnce(core, current);
     if (fault === undefined) return;
-    if (fault.vector === PF && fault.payload !== undefined) state.CR2 = fault.payload; // even when it becomes #DF
+    if (fault instanceof VmExit) {
+      vmx?.exit(fault, current);
+      return;
+    }
+    previous = current;
     current = combine(current, fault);
+    // CR2 is written even when a page fault becomes a double fault, but not when a page fault causes a VM exit.
+    if (fault.vector === PF && fault.payload !== undefined && current?.vector !== PF)
+      state.CR2 = fault.payload;
   }
-  state.activity = 2;
+  if (!vmx?.interceptTripleFault()) state.activity = 2;
 };
 
-/** Deliver an exception that an instruction raised; state.RIP is where it was raised. */
-export const deliverFault = (core: Core, fault: Fault): void => deliver(core, eventOf(fault));
+/** Deliver an exception that an instruction raised, or carry out the VM exit it met; state.RIP is where it was raised. */
+export const deliverFault = (core: Core, fault: Fault): void => {
+  if (fault instanceof VmExit) core.vmx?.exit(fault, fault.during);
+  else deliver(core, eventOf(fault), fault.during);
+};
 
 /** Deliver one event; the fault that stops its delivery is returned with state unchanged (a task switch excepted). */
 export const deliverOnce = (core: Core, event: Event): Fault | undefined => {

@@ -18,6 +18,7 @@ import { codeSize, isRealLike, stackSize } from "./mode.ts";
 import { procedures } from "./procedures.ts";
 import { powerOn } from "./reset.ts";
 import { setSegment } from "./segmentation.ts";
+import type { VmxSocket } from "./vmx-socket.ts";
 
 /** A processor with 4 MiB of plain memory and nothing else: for tests of procedures. */
 export class FakeCore implements Core {
@@ -25,6 +26,7 @@ export class FakeCore implements Core {
   readonly memory = new DataView(new ArrayBuffer(4 << 20));
   readonly model: CpuModel;
   readonly index = 0;
+  vmx: VmxSocket | undefined = undefined;
   readonly invalidations: Invalidation[] = [];
   readonly unimplemented: string[] = [];
   readonly portLog: string[] = [];

@@ -30,6 +30,7 @@ import { Access, walkLinear } from "./page-walk.ts";
 import { procedures } from "./procedures.ts";
 import { Monitor } from "./system.ts";
 import { unitFault } from "./units.ts";
+import { VmExit, type VmxSocket } from "./vmx-socket.ts";
 
 /** What a logical processor needs from the machine around it. */
 export interface ProcessorSockets {
@@ -75,6 +76,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
   readonly ports: PortSpace;
   readonly apic: LocalApicSocket;
   readonly model: CpuModel;
+  /** VT-x; plugged in by the machine where the model has VMX. */
+  vmx: VmxSocket | undefined;
   /** The slow paths of translated code. */
   readonly memory: MemorySlowPath;
   readonly #code: CodeEntry;
@@ -162,6 +165,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
   get runnable(): boolean {
     const { activity } = this.state;
     if (activity === 0) return true;
+    if (this.vmx?.nonRoot) return this.vmx.wakes;
     if (activity !== activityHlt) return false;
     if (this.nmiPending || this.state.pendingDebug !== 0) return true;
     if (!this.apic.hasInterrupt()) return false;
@@ -226,17 +230,19 @@ export class LogicalProcessor implements Core, RunningProcessor {
         left -= this.step();
         continue;
       }
+      // The preemption timer of a guest ends a run as the budget does.
+      const allowed = this.vmx?.nonRoot ? Math.min(left, this.vmx.instructionsAllowed()) : left;
       // Near the end of the budget, one straight line at a time, and no further than the budget reaches.
-      const ending = left <= maximumBlock;
+      const ending = allowed <= maximumBlock;
       if (ending) {
-        let reach = left;
+        let reach = allowed;
         while (reach > 0 && !engine.cache.stopAfter(start, reach)) reach--;
         if (reach === 0) {
           left -= this.step();
           continue;
         }
       }
-      const given = ending ? 0 : Math.min(left - maximumBlock, maximumBudget);
+      const given = ending ? 0 : Math.min(allowed - maximumBlock, maximumBudget);
       module.run(start, given);
       if (ending) engine.cache.endStop();
       this.memory.endInstruction();
@@ -284,7 +290,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
 
   #raise(fault: Fault): void {
     this.#delivered++;
-    this.engine.observer?.exception?.(fault, this);
+    if (!(fault instanceof VmExit)) this.engine.observer?.exception?.(fault, this);
     this.engine.module.settle();
     deliverFault(this, fault);
     this.#refresh();
@@ -292,21 +298,28 @@ export class LogicalProcessor implements Core, RunningProcessor {
 
   /** Events between two instructions, by priority (SDM Vol. 3, "Priority Among Concurrent Events"). */
   #boundary(): void {
-    const { state } = this;
+    const { state, vmx } = this;
     const { view } = state;
+    if (vmx?.nonRoot && vmx.boundaryBeforeTraps()) return this.#afterVmExit();
     const blocking = view.getUint32(interruptibilityOffset, true);
     if (view.getUint32(pendingDebugOffset, true) !== 0) {
       const trap = takePendingDebug(state);
       if (trap) this.#raise(trap);
     }
+    if (vmx?.nonRoot && vmx.boundaryBeforeNmi()) return this.#afterVmExit();
     if (this.nmiPending && (blocking & 0xb) === 0) {
       this.nmiPending = false;
       this.engine.module.settle();
       deliver(this, { type: "NMI", vector: Exception.NMI, midRepeat: this.#midRepeat });
       this.#refresh();
     }
-    const pending = this.apic.hasInterrupt();
-    view.setUint32(interruptPendingOffset, pending || this.nmiPending ? 1 : 0, true);
+    let wanting = false;
+    if (vmx?.nonRoot) {
+      if (vmx.boundaryBeforeInterrupts()) return this.#afterVmExit();
+      wanting = vmx.wantsInterruptibility;
+    }
+    const pending = this.apic.hasInterrupt() && !(vmx?.nonRoot && vmx.externalInterruptExiting);
+    view.setUint32(interruptPendingOffset, pending || wanting || this.nmiPending ? 1 : 0, true);
     if (pending && this.#mayBreak) this.endMonitor();
     if (!pending || (view.getUint32(flagsOffset, true) & IF) === 0 || (blocking & 3) !== 0) return;
     const activity = view.getUint32(activityOffset, true);
@@ -318,7 +331,18 @@ export class LogicalProcessor implements Core, RunningProcessor {
       midRepeat: this.#midRepeat,
     });
     this.#refresh();
-    view.setUint32(interruptPendingOffset, this.apic.hasInterrupt() || this.nmiPending ? 1 : 0, true);
+    view.setUint32(
+      interruptPendingOffset,
+      this.apic.hasInterrupt() || this.nmiPending || wanting ? 1 : 0,
+      true,
+    );
+  }
+
+  /** The events that wait now belong to the host, or follow the one that was just delivered. */
+  #afterVmExit(): void {
+    this.#delivered++;
+    this.#refresh();
+    this.#boundary();
   }
 
   /** Fetch and decode the instruction at CS:RIP. */

@@ -111,7 +111,15 @@ const softwareInterrupt = (
 ): ProcedureOutcome => {
   const { RFLAGS: flags } = core.state;
   core.state.RFLAGS = flags & ~RFLAGS.RF;
-  const fault = deliverOnce(core, { type, vector, returnRip: nextRip(core, instruction) });
+  const event = {
+    type,
+    vector,
+    returnRip: nextRip(core, instruction),
+    instructionLength: instruction.length,
+  };
+  if (core.vmx?.nonRoot && core.vmx.interceptEvent(event, undefined)) return undefined;
+  const fault = deliverOnce(core, event);
+  if (fault) fault.during = event;
   if (fault && core.state.RFLAGS === (flags & ~RFLAGS.RF)) core.state.RFLAGS = flags;
   return fault;
 };
@@ -168,6 +176,15 @@ const guarded =
     if (instruction.row.privileged && cpl(state) !== 0) return GP(0);
     const pending = state.pendingDebug;
     const next = nextRip(core, instruction);
+    const { vmx } = core;
+    if (vmx?.nonRoot) {
+      const intercepted = vmx.intercept(instruction);
+      if (intercepted === "done") {
+        if (advances) state.RIP = next;
+        return undefined;
+      }
+      if (intercepted) return intercepted;
+    }
     const fault = procedure(core, instruction);
     if (fault) {
       state.pendingDebug = pending;

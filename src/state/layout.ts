@@ -41,6 +41,7 @@ const u64Fields = [
   /** Instructions retired since power-on: the clock of everything. */ "retired",
   "FIP", "FDP",
   "MONITOR.address",
+  /** VMX (SDM Vol. 3, "Virtual Machine Control Structures"): the VMXON pointer, the current-VMCS pointer (all ones: none), time stamp at which the preemption timer expires. */ "vmx.vmxonPointer", "vmx.currentVmcs", "vmx.preemptionDeadline",
 ] as const;
 
 // biome-ignore format: one row per group of facts
@@ -56,6 +57,7 @@ const u32Fields = [
   /** Bits: 1 armed by MONITOR, 2 MWAIT waits on MONITOR.address, 4 interrupts end the wait even with IF = 0 (cpu/system.ts, Monitor). */ "MONITOR.armed",
   "PKRU",
   /** Debug exceptions to deliver after the instruction, in the VMCS format of "pending debug exceptions" (BT is bit 15). */ "pendingDebug",
+  /** 0 outside VMX operation, 1 root, 2 non-root (cpu/vmx-socket.ts, VmxOperation); and what waits for the next boundary there (vmx/events.ts). */ "vmx.operation", "vmx.pending",
 ] as const;
 
 /** Fields of the tiers: derived or transient, never saved. */

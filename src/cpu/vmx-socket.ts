@@ -1,0 +1,118 @@
+import type { ExitReason } from "../arch/vm-exit-reasons.ts";
+import type { Instruction } from "../isa/instruction.ts";
+import { type Event, Fault } from "./fault.ts";
+
+/**
+ * The socket that VT-x plugs into: what a logical processor asks before it acts, in VMX non-root operation above all.
+ * `cpu/` owns it and knows no more of VT-x; `vmx/` implements it.
+ */
+
+/** state["vmx.operation"]. */
+export const VmxOperation = { off: 0, root: 1, nonRoot: 2 } as const;
+
+/** What an exit reports beside reason and qualification; absent fields of the VMCS become 0, or stay undefined by the manual. */
+export interface VmExitDetails {
+  /** Bytes of the instruction that caused the exit. */
+  readonly instructionLength?: number;
+  readonly instructionInformation?: number;
+  readonly guestLinearAddress?: bigint;
+  /** Guest-physical address, EPT violations and misconfigurations. */
+  readonly guestPhysicalAddress?: number;
+  /** VM-exit interruption information, with its valid bit, and error code. */
+  readonly interruptionInformation?: number;
+  readonly interruptionErrorCode?: number;
+  /** RFLAGS.RF of the saved image; without it 0. */
+  readonly resumeFlag?: boolean;
+  /** Bit 12 of an EPT violation's qualification, or of the interruption information: an IRET had unblocked NMIs. */
+  readonly nmiUnblocking?: boolean;
+}
+
+/**
+ * A VM exit on its way: returned wherever a fault would be, so that an instruction or an event's delivery is given up
+ * with nothing changed, as by a fault.
+ */
+export class VmExit extends Fault {
+  readonly reason: ExitReason;
+  readonly qualification: bigint;
+  readonly details: VmExitDetails;
+  constructor(reason: ExitReason, qualification = 0n, details: VmExitDetails = {}) {
+    super(-1);
+    this.reason = reason;
+    this.qualification = qualification;
+    this.details = details;
+  }
+}
+
+/** Result of a walk of the EPT paging structures; the rights are those of the 4-KByte frame under the present controls. */
+export class GuestPhysicalTranslation {
+  /** Physical address of the byte. */
+  address = 0;
+  /** Bytes of the page that maps it. */
+  pageSize = 0;
+  mayRead = false;
+  /** Without setting a dirty flag or logging a page first. */
+  mayWrite = false;
+  /** For supervisor-mode linear addresses, and for user-mode ones (they differ with mode-based execute control). */
+  mayFetch = false;
+  mayFetchUser = false;
+}
+
+export interface VmxSocket {
+  /** In VMX non-root operation: the questions below are asked only then. */
+  readonly nonRoot: boolean;
+  /** In VMX operation: CR0 and CR4 have fixed bits, INIT is blocked in root operation. */
+  readonly inVmxOperation: boolean;
+
+  /**
+   * An instruction that is a procedure, or PAUSE, is about to be carried out; its privilege level has been checked. A VmExit, a fault
+   * that has priority over one, "done" when it has been carried out here (a shadowed register), or undefined: go on.
+   */
+  intercept(instruction: Instruction): Fault | "done" | undefined;
+
+  /**
+   * An event is about to be delivered. True: a VM exit took its place. `during` is the event whose delivery raised it.
+   */
+  interceptEvent(event: Event, during: Event | undefined): boolean;
+
+  /** A third fault. True: a VM exit took the place of shutdown. */
+  interceptTripleFault(): boolean;
+
+  /** Carry out a VM exit met on the way. `during`: while that event was delivered. RIP is the instruction's own. */
+  exit(exit: VmExit, during: Event | undefined): void;
+
+  /** At an instruction boundary, before debug traps: INIT, SIPI, trap-like exits, monitor trap flag. True: a VM exit. */
+  boundaryBeforeTraps(): boolean;
+  /** Before NMIs: preemption timer, NMI window, NMI exiting. True: a VM exit. */
+  boundaryBeforeNmi(): boolean;
+  /** Before external interrupts: interrupt window, external-interrupt exiting, virtual interrupts. True: a VM exit or a delivery. */
+  boundaryBeforeInterrupts(): boolean;
+  /** Physical interrupts are not delivered through the guest's IDT: only their VM exit counts. */
+  readonly externalInterruptExiting: boolean;
+  /** Some event would be recognized if RFLAGS.IF allowed it: an interrupt window, a virtual interrupt. */
+  readonly wantsInterruptibility: boolean;
+  /** An event could end the activity state HLT, shutdown or wait-for-SIPI of a guest. */
+  readonly wakes: boolean;
+  /** Instructions until the preemption timer may expire; Infinity when it does not run. */
+  instructionsAllowed(): number;
+
+  /** EPT translates guest-physical addresses; otherwise they are physical ones. */
+  readonly eptEnabled: boolean;
+  /**
+   * Guest-physical to physical, under EPT. `access` as in page-walk.ts. `isTable`: an access to a paging structure of the guest;
+   * `linearHigh`, `linearLow`: the linear address being translated. The fault is an EPT violation or misconfiguration (a VmExit)
+   * or #VE. The success value is shared: read it before the next walk.
+   */
+  translateGuestPhysical(
+    address: number,
+    access: number,
+    isTable: boolean,
+    linearHigh: number,
+    linearLow: number,
+  ): GuestPhysicalTranslation | Fault;
+
+  /** Number that tells address spaces of this processor apart beyond PCID: VPID and EPT pointer. 0 in root operation and outside VMX. */
+  readonly world: number;
+
+  /** Added to (after multiplication) the host's TSC by RDTSC in non-root operation. */
+  guestTimeStamp(host: bigint): bigint;
+}
