@@ -6,6 +6,9 @@ export const DELIVERY_MODE = {
   FIXED: 0, LOWEST_PRIORITY: 1, SMI: 2, NMI: 4, INIT: 5, STARTUP: 6, EXTINT: 7,
 } as const;
 
+/** The delivery mode in an ICR, an LVT entry, a redirection entry, or the data of a message. */
+export const deliveryModeOf = (register: number): number => (register >>> 8) & 7;
+
 /** What travels between interrupt controllers: from an IPI, an I/O APIC pin, or a message-signalled interrupt. */
 export interface InterruptMessage {
   /** The message destination address (MDA). */
@@ -20,6 +23,9 @@ export interface InterruptMessage {
   /** Logical destinations only: choose one processor of the set, as lowest-priority delivery does. */
   readonly redirectionHint?: boolean;
 }
+
+/** What a local APIC needs to know of a message that names it. */
+export type ArrivingInterrupt = Pick<InterruptMessage, "deliveryMode" | "vector" | "levelTriggered">;
 
 /** A local APIC, as the bus sees it. */
 export interface ApicAgent {
@@ -113,7 +119,7 @@ export class ApicBus implements MessageInterrupt {
       destinationBits: 8,
       logical: (address & (1 << 2)) !== 0,
       redirectionHint: (address & (1 << 3)) !== 0,
-      deliveryMode: (value >>> 8) & 7,
+      deliveryMode: deliveryModeOf(value),
       vector: value & 0xff,
       levelTriggered,
     });

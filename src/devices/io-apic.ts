@@ -1,6 +1,6 @@
 import type { RegisterBlock } from "../bus/address-range.ts";
 import type { InterruptLine } from "../bus/interrupt-line.ts";
-import { type ApicBus, DELIVERY_MODE, type EoiListener } from "./apic-bus.ts";
+import { type ApicBus, DELIVERY_MODE, deliveryModeOf, type EoiListener } from "./apic-bus.ts";
 
 export const IO_APIC_PINS = 24;
 
@@ -18,7 +18,7 @@ const VERSION = 0x20 | ((IO_APIC_PINS - 1) << 16);
 /** Low half of a redirection entry: 82093AA datasheet, "I/O Redirection Table Registers". */
 // biome-ignore format: one row per fact
 const ENTRY = {
-  VECTOR: 0xff, DELIVERY_MODE_SHIFT: 8, LOGICAL: 1 << 11, ACTIVE_LOW: 1 << 13, REMOTE_IRR: 1 << 14, LEVEL: 1 << 15, MASKED: 1 << 16,
+  VECTOR: 0xff, LOGICAL: 1 << 11, ACTIVE_LOW: 1 << 13, REMOTE_IRR: 1 << 14, LEVEL: 1 << 15, MASKED: 1 << 16,
 } as const;
 const ENTRY_WRITABLE = 0x0001_afff;
 const DESTINATION_WRITABLE = 0xff00_0000;
@@ -138,7 +138,7 @@ export class IoApic implements RegisterBlock, EoiListener {
   /** Level triggering means something for fixed and lowest-priority delivery; the other modes are edges. */
   #isLevel(pin: number): boolean {
     const entry = this.state.low[pin]!;
-    const deliveryMode = (entry >> ENTRY.DELIVERY_MODE_SHIFT) & 7;
+    const deliveryMode = deliveryModeOf(entry);
     return (
       (entry & ENTRY.LEVEL) !== 0 &&
       (deliveryMode === DELIVERY_MODE.FIXED || deliveryMode === DELIVERY_MODE.LOWEST_PRIORITY)
@@ -159,7 +159,7 @@ export class IoApic implements RegisterBlock, EoiListener {
       destination: this.state.high[pin]! >>> 24,
       destinationBits: 8,
       logical: (low & ENTRY.LOGICAL) !== 0,
-      deliveryMode: (low >> ENTRY.DELIVERY_MODE_SHIFT) & 7,
+      deliveryMode: deliveryModeOf(low),
       vector: low & ENTRY.VECTOR,
       levelTriggered: this.#isLevel(pin),
     });

@@ -29,7 +29,7 @@ export interface LocalApicState {
 export type ApicMode = "disabled" | "xAPIC" | "x2APIC";
 
 /** SDM Vol. 3, "x2APIC State Transitions": what IA32_APIC_BASE may change to; all else raises #GP. */
-export const LEGAL_TRANSITIONS: Record<ApicMode, readonly ApicMode[]> = {
+const LEGAL_TRANSITIONS: Record<ApicMode, readonly ApicMode[]> = {
   disabled: ["disabled", "xAPIC"],
   xAPIC: ["disabled", "xAPIC", "x2APIC"],
   x2APIC: ["disabled", "x2APIC"],
@@ -39,6 +39,19 @@ export const modeOf = (apicBase: number): ApicMode | "invalid" => {
   const flags = apicBase % 4096;
   if ((flags & APIC_BASE.EN) === 0) return (flags & APIC_BASE.EXTD) === 0 ? "disabled" : "invalid";
   return (flags & APIC_BASE.EXTD) === 0 ? "xAPIC" : "x2APIC";
+};
+
+/** The mode that a write to IA32_APIC_BASE leads to from `before`; undefined: it raises #GP. */
+export const apicBaseMode = (
+  value: bigint,
+  before: ApicMode,
+  { physicalAddressBits = 40, x2apic = true }: { physicalAddressBits?: number; x2apic?: boolean },
+): ApicMode | undefined => {
+  const flags = APIC_BASE.BSP | APIC_BASE.EN | (x2apic ? APIC_BASE.EXTD : 0);
+  const page = (1n << BigInt(physicalAddressBits)) - 4096n;
+  if ((value & ~(page | BigInt(flags))) !== 0n) return undefined;
+  const after = modeOf(Number(value));
+  return after !== "invalid" && LEGAL_TRANSITIONS[before].includes(after) ? after : undefined;
 };
 
 /** SDM Vol. 3, "Local APIC State After Power-Up or Reset": all zero but the mask bits, SVR and DFR. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { SteppedClock } from "../bus/stepped-clock.ts";
 import { ApicBus } from "./apic-bus.ts";
-import { LocalApic, type LocalApicOptions } from "./local-apic.ts";
+import { LocalApic } from "./local-apic.ts";
+import type { LocalApicOptions } from "./local-apic-doors.ts";
 
 const ID = 0x20;
 const TPR = 0x80;
@@ -77,14 +78,7 @@ const ipi = (apic: LocalApic, low: number, destination = 0) => {
   apic.write(ICR, low, 4);
 };
 const fixed = (apic: LocalApic, vector: number, levelTriggered = false) =>
-  apic.accept({
-    destination: 0,
-    destinationBits: 8,
-    logical: false,
-    deliveryMode: 0,
-    vector,
-    levelTriggered,
-  });
+  apic.accept({ deliveryMode: 0, vector, levelTriggered });
 
 describe("local APIC registers after power-up", () => {
   it("are those of the SDM", () => {

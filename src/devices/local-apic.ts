@@ -1,12 +1,20 @@
 import { msrs } from "../arch/msrs.ts";
 import type { RegisterBlock } from "../bus/address-range.ts";
-import type { Clock } from "../bus/clock.ts";
 import type { InterruptLine } from "../bus/interrupt-line.ts";
-import { type ApicAgent, type ApicBus, DELIVERY_MODE, type InterruptMessage } from "./apic-bus.ts";
-import { isNamedBy } from "./apic-destination.ts";
-import { ApicTimer } from "./apic-timer.ts";
 import {
-  APIC_BASE,
+  type ApicAgent,
+  type ArrivingInterrupt,
+  DELIVERY_MODE,
+  deliveryModeOf,
+  type InterruptMessage,
+} from "./apic-bus.ts";
+import { isNamedBy } from "./apic-destination.ts";
+import { ipiOf } from "./apic-ipi.ts";
+import { LocalSources } from "./apic-local-sources.ts";
+import { arbitrationPriority, deliverableVector, processorPriority } from "./apic-priorities.ts";
+import { ApicTimer } from "./apic-timer.ts";
+import type { LocalApicOptions } from "./local-apic-doors.ts";
+import {
   APIC_VERSION,
   type ApicRegister,
   apicRegisters,
@@ -17,54 +25,9 @@ import {
   type LvtName,
   SHORTHAND,
   SVR,
-  TIMER_MODE,
 } from "./local-apic-registers.ts";
-import {
-  type ApicMode,
-  LEGAL_TRANSITIONS,
-  type LocalApicState,
-  modeOf,
-  powerOn,
-} from "./local-apic-state.ts";
+import { type ApicMode, apicBaseMode, type LocalApicState, modeOf, powerOn } from "./local-apic-state.ts";
 import { clear, has, highest, set } from "./vector-set.ts";
-
-/** The local APIC's wires to its own processor. */
-export interface ProcessorPins {
-  /** INTR: an interrupt waits for `acknowledge` (or no longer does). Called when that changes. */
-  interruptRequest(pending: boolean): void;
-  /** An edge on NMI. */
-  nmi(): void;
-  /** An INIT has arrived. The processor calls `initialize` on this local APIC when it takes it. */
-  init(): void;
-  /** A start-up IPI has arrived; only a processor that waits for one heeds it. */
-  startup(vector: number): void;
-  smi(): void;
-  /** Where this processor's xAPIC page is now; undefined while there is none (disabled, or x2APIC mode). */
-  apicPage(address: number | undefined): void;
-}
-
-export interface LocalApicOptions {
-  /** The initial APIC ID: the whole 32-bit x2APIC ID; its low 8 bits are the xAPIC ID. */
-  readonly id: number;
-  readonly bootstrap: boolean;
-  readonly clock: Clock;
-  readonly bus: ApicBus;
-  readonly pins: ProcessorPins;
-  /** The INTA cycle to the external (8259) controller, for ExtINT; returns its vector. */
-  readonly externalVector: () => number;
-  /** The processor's time-stamp counter now. */
-  readonly tsc: () => bigint;
-  /** Nanoseconds until the time-stamp counter reaches a value; 0 when it has, Infinity for never. */
-  readonly nsUntilTsc: (tsc: bigint) => number;
-  /** The timer's clock before division. Default: 1 GHz. */
-  readonly busHz?: number;
-  /** MAXPHYADDR, for reserved bits of IA32_APIC_BASE. Default: 40. */
-  readonly physicalAddressBits?: number;
-  /** Whether CPUID offers x2APIC mode. Default: true. */
-  readonly x2apic?: boolean;
-  /** Whether CPUID offers the TSC-deadline mode. Default: true. */
-  readonly tscDeadline?: boolean;
-}
 
 const msrIndex = (name: string): number => msrs.find((row) => row.name === name)!.index;
 const IA32_APIC_BASE = msrIndex("IA32_APIC_BASE");
@@ -80,6 +43,7 @@ const X2APIC_LAST = 0x83f;
 export class LocalApic implements ApicAgent, RegisterBlock {
   readonly #options: LocalApicOptions;
   readonly #timer: ApicTimer;
+  readonly #sources: LocalSources;
   #registers: Omit<LocalApicState, "timer">;
   /** What INTR was last driven to. */
   #intrCache = false;
@@ -97,7 +61,14 @@ export class LocalApic implements ApicAgent, RegisterBlock {
       tsc: options.tsc,
       nsUntilTsc: options.nsUntilTsc,
       lvt: () => this.#registers.lvt.LVT_TIMER,
-      expired: () => this.#deliverLocal("LVT_TIMER"),
+      expired: () => this.#sources.deliver("LVT_TIMER"),
+    });
+    this.#sources = new LocalSources({
+      state: () => this.#registers,
+      enabled: () => this.acceptsVectors,
+      tscDeadline: options.tscDeadline !== false,
+      accept: (message) => this.accept(message),
+      timerEntryChanged: (before) => this.#timer.lvtChanged(before),
     });
     options.bus.attach(this);
     this.#drivePage(true);
@@ -170,16 +141,12 @@ export class LocalApic implements ApicAgent, RegisterBlock {
 
   /** The processor priority register. */
   get PPR(): number {
-    const { TPR } = this.#registers;
-    const inService = highest(this.#registers.ISR);
-    return TPR >>> 4 >= inService >>> 4 ? TPR : inService & 0xf0;
+    return processorPriority(this.#registers);
   }
 
   /** The highest vector whose priority class is above the processor's; none while software-disabled. */
   pendingVector(): number | undefined {
-    if (!this.acceptsVectors) return undefined;
-    const vector = highest(this.#registers.IRR);
-    return vector >>> 4 > this.PPR >>> 4 ? vector : undefined;
+    return this.acceptsVectors ? deliverableVector(this.#registers) : undefined;
   }
 
   /** An interrupt of the external (8259) controller waits: through LINT0, or by an ExtINT message. */
@@ -215,7 +182,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
 
   /** A local source asks for its LVT interrupt. */
   raise(source: "CMCI" | "THERMAL" | "PERFMON"): void {
-    this.#deliverLocal(`LVT_${source}`);
+    this.#sources.deliver(`LVT_${source}`);
   }
 
   // --- the xAPIC page
@@ -278,13 +245,9 @@ export class LocalApic implements ApicAgent, RegisterBlock {
   }
 
   #writeApicBase(value: bigint): boolean {
-    const { physicalAddressBits = 40, x2apic = true } = this.#options;
-    const flags = APIC_BASE.BSP | APIC_BASE.EN | (x2apic ? APIC_BASE.EXTD : 0);
-    const page = (1n << BigInt(physicalAddressBits)) - 4096n;
-    if ((value & ~(page | BigInt(flags))) !== 0n) return false;
     const before = this.mode;
-    const after = modeOf(Number(value));
-    if (after === "invalid" || !LEGAL_TRANSITIONS[before].includes(after)) return false;
+    const after = apicBaseMode(value, before, this.#options);
+    if (after === undefined) return false;
     this.#registers.apicBase = Number(value);
     if (after === "disabled" && before !== "disabled") this.#resetRegisters();
     if (after === "x2APIC" && before !== "x2APIC") this.#registers.ICR_HIGH = 0;
@@ -352,7 +315,8 @@ export class LocalApic implements ApicAgent, RegisterBlock {
         return;
       case "SVR":
         s.SVR = value;
-        if (!this.acceptsVectors) for (const entry of LVT_NAMES) this.#writeLvt(entry, s.lvt[entry]);
+        if (!this.acceptsVectors)
+          for (const entry of LVT_NAMES) this.#sources.writeEntry(entry, s.lvt[entry]);
         break;
       case "ICR":
         s.ICR = value;
@@ -375,24 +339,9 @@ export class LocalApic implements ApicAgent, RegisterBlock {
         s[name] = value;
         break;
       default:
-        this.#writeLvt(name as LvtName, value);
+        this.#sources.writeEntry(name as LvtName, value);
     }
     this.#driveIntr();
-  }
-
-  #writeLvt(name: LvtName, value: number): void {
-    const s = this.#registers;
-    const before = s.lvt[name];
-    // While software-disabled, every mask bit is set and stays set.
-    let entry = this.acceptsVectors ? value : value | LVT.MASKED;
-    if (name === "LVT_TIMER") {
-      if (this.#options.tscDeadline === false) entry &= ~(2 << LVT.TIMER_MODE_SHIFT);
-      if (((entry >> LVT.TIMER_MODE_SHIFT) & 3) === 3)
-        entry &= ~(TIMER_MODE.PERIODIC << LVT.TIMER_MODE_SHIFT);
-    }
-    s.lvt[name] = (entry & LVT.LEVEL) !== 0 ? entry | (before & LVT.REMOTE_IRR) : entry & ~LVT.REMOTE_IRR;
-    if (name === "LVT_TIMER") this.#timer.lvtChanged(before);
-    if (name === "LVT_LINT0") this.#serviceLint0Level();
   }
 
   // --- addressing and arbitration
@@ -412,43 +361,33 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     return this.mode !== "disabled" && (this.#registers.SVR & SVR.ENABLE) !== 0;
   }
 
-  /** SDM Vol. 3, "Arbitration Priority Register". */
   get arbitrationPriority(): number {
-    const { TPR, IRR, ISR } = this.#registers;
-    const [task, requested, inService] = [TPR >>> 4, highest(IRR) >>> 4, highest(ISR) >>> 4];
-    if (task >= requested && task > inService) return TPR;
-    return Math.max(task & inService, requested) << 4;
+    return arbitrationPriority(this.#registers);
   }
 
   #sendIpi(low: number, destination: number, destinationBits: 8 | 32): void {
-    const deliveryMode = deliveryModeOf(low);
-    const vector = low & 0xff;
-    if (deliveryMode === 3 || deliveryMode === DELIVERY_MODE.EXTINT) return; // reserved in the ICR
-    const usesVector = deliveryMode === DELIVERY_MODE.FIXED || deliveryMode === DELIVERY_MODE.LOWEST_PRIORITY;
-    if (usesVector && vector < 16) {
-      this.#error(ESR.SEND_ILLEGAL_VECTOR);
-      return;
-    }
-    // INIT level de-assert is a leftover of the APIC bus: it does nothing since the Pentium 4.
-    if (deliveryMode === DELIVERY_MODE.INIT && (low & (ICR.LEVEL | ICR.ASSERT)) === ICR.LEVEL) return;
-    const message: InterruptMessage = {
-      destination,
-      destinationBits,
-      logical: (low & ICR.LOGICAL) !== 0,
-      deliveryMode,
-      vector,
-      levelTriggered: false, // the trigger mode is for INIT level de-assert alone
-    };
+    const ipi = ipiOf(low, destination, destinationBits);
     const { bus } = this.#options;
-    const shorthand = (low >>> ICR.SHORTHAND_SHIFT) & 3;
-    if (shorthand === SHORTHAND.NONE) bus.deliver(message);
-    else if (shorthand === SHORTHAND.SELF) this.accept(message);
-    else bus.broadcast(message, shorthand === SHORTHAND.OTHERS ? this : undefined);
+    switch (ipi.to) {
+      case "nobody":
+        return;
+      case "illegal vector":
+        this.#error(ESR.SEND_ILLEGAL_VECTOR);
+        return;
+      case "destination":
+        bus.deliver(ipi.message);
+        return;
+      case "self":
+        this.accept(ipi.message);
+        return;
+      default:
+        bus.broadcast(ipi.message, ipi.to === "others" ? this : undefined);
+    }
   }
 
   // --- accepting interrupts
 
-  accept({ deliveryMode, vector, levelTriggered }: InterruptMessage): boolean {
+  accept({ deliveryMode, vector, levelTriggered }: ArrivingInterrupt): boolean {
     const { pins } = this.#options;
     switch (deliveryMode) {
       case DELIVERY_MODE.FIXED:
@@ -494,11 +433,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     if (vector === 0) return;
     clear(s.ISR, vector);
     if (has(s.TMR, vector)) {
-      const { LVT_LINT0 } = s.lvt;
-      if ((LVT_LINT0 & LVT.REMOTE_IRR) !== 0 && (LVT_LINT0 & LVT.VECTOR) === vector) {
-        s.lvt.LVT_LINT0 &= ~LVT.REMOTE_IRR;
-        this.#serviceLint0Level();
-      }
+      this.#sources.endOfInterrupt(vector);
       if ((s.SVR & SVR.SUPPRESS_EOI_BROADCAST) === 0) this.#options.bus.endOfInterrupt(vector);
     }
     this.#driveIntr();
@@ -513,42 +448,8 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     if (this.mode === "disabled") {
       // The pins are INTR and NMI, as on a processor without a local APIC.
       if (pin === "LINT1" && rising) this.#options.pins.nmi();
-    } else if (pin === "LINT0" && this.#lint0IsLevel()) this.#serviceLint0Level();
-    else if (rising && deliveryModeOf(s.lvt[`LVT_${pin}`]) !== DELIVERY_MODE.EXTINT)
-      this.#deliverLocal(`LVT_${pin}`);
+    } else this.#sources.pinChanged(pin, rising);
     this.#driveIntr();
-  }
-
-  #lint0IsLevel(): boolean {
-    const { LVT_LINT0 } = this.#registers.lvt;
-    return (LVT_LINT0 & LVT.LEVEL) !== 0 && deliveryModeOf(LVT_LINT0) === DELIVERY_MODE.FIXED;
-  }
-
-  /** A level-triggered fixed interrupt on LINT0: once per EOI, for as long as the pin is asserted. */
-  #serviceLint0Level(): void {
-    const s = this.#registers;
-    const entry = s.lvt.LVT_LINT0;
-    if (!this.#lint0IsLevel() || !s.LINT0 || (entry & (LVT.MASKED | LVT.REMOTE_IRR)) !== 0) return;
-    s.lvt.LVT_LINT0 |= LVT.REMOTE_IRR;
-    this.#acceptVector(entry & LVT.VECTOR, true);
-  }
-
-  #deliverLocal(name: LvtName): void {
-    const { lvt } = this.#registers;
-    const entry = lvt[name];
-    if ((entry & LVT.MASKED) !== 0) return;
-    // Delivering a performance-monitoring interrupt masks its entry.
-    if (name === "LVT_PERFMON") lvt.LVT_PERFMON |= LVT.MASKED;
-    const deliveryMode = deliveryModeOf(entry);
-    if (!LOCAL_DELIVERY_MODES.includes(deliveryMode)) return;
-    this.accept({
-      deliveryMode,
-      vector: entry & LVT.VECTOR,
-      levelTriggered: false,
-      destination: this.#options.id,
-      destinationBits: 32,
-      logical: false,
-    });
   }
 
   /** The error interrupt is armed again by a write to ESR. */
@@ -556,7 +457,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     const s = this.#registers;
     const armed = s.errors === 0;
     s.errors |= bit;
-    if (armed) this.#deliverLocal("LVT_ERROR");
+    if (armed) this.#sources.deliver("LVT_ERROR");
   }
 
   // --- outputs
@@ -575,13 +476,3 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     this.#options.pins.apicPage(page);
   }
 }
-
-/** What an LVT entry may ask for itself; ExtINT is a level of LINT0, never a message. */
-const LOCAL_DELIVERY_MODES: readonly number[] = [
-  DELIVERY_MODE.FIXED,
-  DELIVERY_MODE.SMI,
-  DELIVERY_MODE.NMI,
-  DELIVERY_MODE.INIT,
-];
-
-const deliveryModeOf = (register: number): number => (register >>> LVT.DELIVERY_MODE_SHIFT) & 7;

@@ -52,3 +52,41 @@ export const AREA_OF: Partial<Record<CommonField, readonly [area: QueueArea, hig
   queue_driver_low: ["driverArea", false],  queue_driver_high: ["driverArea", true],
   queue_device_low: ["deviceArea", false],  queue_device_high: ["deviceArea", true],
 };
+
+/** The fields that an access of `size` bytes at `offset` touches. */
+const touched = (offset: number, size: number): (typeof COMMON)[number][] =>
+  COMMON.filter((field) => field.offset < offset + size && offset < field.offset + field.size);
+
+/** An access of any width: what lies between fields reads 0. */
+export const readCommon = (offset: number, size: number, read: (name: CommonField) => number): number => {
+  let value = 0n;
+  for (const field of touched(offset, size)) {
+    const shift = 8 * (field.offset - offset);
+    const whole = BigInt(read(field.name));
+    value |= shift < 0 ? whole >> BigInt(-shift) : whole << BigInt(shift);
+  }
+  return Number(BigInt.asUintN(8 * size, value));
+};
+
+/** The driver writes fields in their own width; other widths replace the bytes they cover. */
+export const writeCommon = (
+  offset: number,
+  value: number,
+  size: number,
+  fields: { read(name: CommonField): number; write(name: CommonField, value: number): void },
+): void => {
+  for (const field of touched(offset, size)) {
+    if (field.offset === offset && field.size === size) {
+      fields.write(field.name, value);
+      continue;
+    }
+    let merged = BigInt(fields.read(field.name));
+    for (let i = 0; i < size; i++) {
+      const byte = BigInt(offset + i - field.offset);
+      if (byte < 0n || byte >= field.size) continue;
+      const written = BigInt((value >>> (8 * i)) & 0xff);
+      merged = (merged & ~(0xffn << (8n * byte))) | (written << (8n * byte));
+    }
+    fields.write(field.name, Number(merged));
+  }
+};

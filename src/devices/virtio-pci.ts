@@ -5,7 +5,16 @@ import { PCI, PciFunction, type PciFunctionState } from "./pci-function.ts";
 import { Msix, type MsixState } from "./pci-msix.ts";
 import type { VirtioDevice, VirtioTransport } from "./virtio-device.ts";
 import { VIRTIO_F } from "./virtio-features.ts";
-import { AREA_OF, COMMON, type CommonField, DEVICE_STATUS, ISR, STRUCTURE } from "./virtio-pci-registers.ts";
+import { addVirtioCapabilities, NOTIFY_OFF_MULTIPLIER } from "./virtio-pci-capabilities.ts";
+import {
+  AREA_OF,
+  type CommonField,
+  DEVICE_STATUS,
+  ISR,
+  readCommon,
+  STRUCTURE,
+  writeCommon,
+} from "./virtio-pci-registers.ts";
 import { Virtqueue, type VirtqueueState } from "./virtqueue.ts";
 
 // VIRTIO 1.2, "Virtio Over PCI Bus": a non-transitional device.
@@ -13,15 +22,11 @@ import { Virtqueue, type VirtqueueState } from "./virtqueue.ts";
 const VENDOR_ID = 0x1af4;
 const DEVICE_ID_BASE = 0x1040;
 const SUBSYSTEM_ID = 0x1100;
-const VENDOR_SPECIFIC = 0x09;
 
 const MSIX_BAR = 1;
 const REGISTERS_BAR = 4;
 const REGISTERS_LENGTH = 0x4000;
 const NO_VECTOR = 0xffff;
-const NOTIFY_OFF_MULTIPLIER = 4;
-
-const PCI_CFG_TYPE = 5;
 
 export interface VirtioPciState {
   deviceFeatureSelect: number;
@@ -60,7 +65,8 @@ export class VirtioPci implements VirtioTransport {
   readonly #registers: RegisterBlock = {
     read: (offset, size) => {
       const { COMMON: common, ISR: isr, DEVICE: device } = STRUCTURE;
-      if (offset < common.offset + common.length) return this.#readCommon(offset, size);
+      if (offset < common.offset + common.length)
+        return readCommon(offset, size, (name) => this.#readField(name));
       if (offset === isr.offset) return this.#readIsr();
       if (offset >= device.offset && offset < device.offset + device.length)
         return this.#readConfiguration(offset - device.offset, size);
@@ -68,7 +74,11 @@ export class VirtioPci implements VirtioTransport {
     },
     write: (offset, value, size) => {
       const { COMMON: common, DEVICE: device, NOTIFY: notify } = STRUCTURE;
-      if (offset < common.offset + common.length) this.#writeCommon(offset, value, size);
+      if (offset < common.offset + common.length)
+        writeCommon(offset, value, size, {
+          read: (name) => this.#readField(name),
+          write: (name, written) => this.#writeField(name, written),
+        });
       else if (offset >= notify.offset) this.#notify((offset - notify.offset) / NOTIFY_OFF_MULTIPLIER);
       else if (offset >= device.offset) this.#writeConfiguration(offset - device.offset, value, size);
     },
@@ -104,7 +114,7 @@ export class VirtioPci implements VirtioTransport {
       prefetchable: true,
       block: this.#registers,
     });
-    this.#addCapabilities();
+    addVirtioCapabilities(this.function, REGISTERS_BAR, { block: this.#registers, length: REGISTERS_LENGTH });
     this.function.watch(PCI.COMMAND, 1, () => this.#notifyAll());
     this.function.watch(this.#msix.controlOffset, 1, () => this.#driveInterrupt());
     this.#device.connect(this);
@@ -204,36 +214,6 @@ export class VirtioPci implements VirtioTransport {
   get #offered(): bigint {
     const { INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_RESET } = VIRTIO_F;
     return this.#device.features | INDIRECT_DESC | EVENT_IDX | VERSION_1 | RING_RESET;
-  }
-
-  #readCommon(offset: number, size: number): number {
-    let value = 0n;
-    for (const field of COMMON) {
-      if (field.offset >= offset + size || offset >= field.offset + field.size) continue;
-      const shift = 8 * (field.offset - offset);
-      const read = BigInt(this.#readField(field.name));
-      value |= shift < 0 ? read >> BigInt(-shift) : read << BigInt(shift);
-    }
-    return Number(BigInt.asUintN(8 * size, value));
-  }
-
-  /** The driver writes fields in their own width; other widths replace the bytes they cover. */
-  #writeCommon(offset: number, value: number, size: number): void {
-    for (const field of COMMON) {
-      if (field.offset >= offset + size || offset >= field.offset + field.size) continue;
-      if (field.offset === offset && field.size === size) {
-        this.#writeField(field.name, value);
-        continue;
-      }
-      let merged = BigInt(this.#readField(field.name));
-      for (let i = 0; i < size; i++) {
-        const byte = BigInt(offset + i - field.offset);
-        if (byte < 0n || byte >= field.size) continue;
-        const written = BigInt((value >>> (8 * i)) & 0xff);
-        merged = (merged & ~(0xffn << (8n * byte))) | (written << (8n * byte));
-      }
-      this.#writeField(field.name, Number(merged));
-    }
   }
 
   #readField(name: CommonField): number {
@@ -377,61 +357,7 @@ export class VirtioPci implements VirtioTransport {
     const bytes = Uint8Array.from({ length: size }, (_, i) => value >>> (8 * i));
     this.#device.writeConfiguration(offset, bytes);
   }
-
-  // --- capabilities
-
-  #addCapabilities(): void {
-    const { COMMON: common, NOTIFY: notify, ISR: isr, DEVICE: device } = STRUCTURE;
-    for (const structure of [common, isr, device])
-      this.function.addCapability(VENDOR_SPECIFIC, capability(16, structure));
-    this.function.addCapability(VENDOR_SPECIFIC, [
-      ...capability(20, notify),
-      ...dword(NOTIFY_OFF_MULTIPLIER),
-    ]);
-    // "PCI configuration access capability": a window to the BAR for those who cannot reach memory.
-    const body = [...capability(20, { type: PCI_CFG_TYPE, offset: 0, length: 0 }), 0, 0, 0, 0];
-    const writable = [0, 0, 0xff, 0, 0, 0, ...new Array<number>(8).fill(0xff)];
-    const window = this.function.addCapability(VENDOR_SPECIFIC, body, writable);
-    this.function.overlay(window + 16, 4, {
-      read: (offset, size) => {
-        const access = this.#windowAccess(window);
-        const value = access === undefined ? 0xffff_ffff : this.#registers.read(access.offset, access.length);
-        return ((value >>> (8 * offset)) & (size === 4 ? -1 : 2 ** (8 * size) - 1)) >>> 0;
-      },
-      write: (_offset, value) => {
-        const access = this.#windowAccess(window);
-        if (access === undefined) return;
-        const mask = access.length === 4 ? 0xffff_ffff : 2 ** (8 * access.length) - 1;
-        this.#registers.write(access.offset, (value & mask) >>> 0, access.length);
-      },
-    });
-  }
-
-  #windowAccess(capabilityOffset: number): { offset: number; length: 1 | 2 | 4 } | undefined {
-    const bar = this.function.register(capabilityOffset + 4, 1);
-    const offset = this.function.register(capabilityOffset + 8, 4);
-    const length = this.function.register(capabilityOffset + 12, 4);
-    if (bar !== REGISTERS_BAR || (length !== 1 && length !== 2 && length !== 4)) return undefined;
-    return offset % length === 0 && offset + length <= REGISTERS_LENGTH ? { offset, length } : undefined;
-  }
 }
-
-const dword = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
-
-/** The body of struct virtio_pci_cap, after ID and next. */
-const capability = (
-  length: number,
-  structure: { readonly type: number; readonly offset: number; readonly length: number },
-): number[] => [
-  length,
-  structure.type,
-  structure.type === PCI_CFG_TYPE ? 0 : REGISTERS_BAR,
-  0,
-  0,
-  0,
-  ...dword(structure.offset),
-  ...dword(structure.length),
-];
 
 /** Bits 31:0 (select 0) or 63:32 (select 1); 0 beyond. */
 const featureWord = (features: bigint, select: number): number =>
