@@ -300,13 +300,19 @@ export class LogicalProcessor implements Core, RunningProcessor {
   #boundary(): void {
     const { state, vmx } = this;
     const { view } = state;
-    if (vmx?.nonRoot && vmx.boundaryBeforeTraps()) return this.#afterVmExit();
+    if (vmx?.nonRoot && vmx.boundaryBeforeTraps()) {
+      this.#afterVmExit();
+      return;
+    }
     const blocking = view.getUint32(interruptibilityOffset, true);
     if (view.getUint32(pendingDebugOffset, true) !== 0) {
       const trap = takePendingDebug(state);
       if (trap) this.#raise(trap);
     }
-    if (vmx?.nonRoot && vmx.boundaryBeforeNmi()) return this.#afterVmExit();
+    if (vmx?.nonRoot && vmx.boundaryBeforeNmi()) {
+      this.#afterVmExit();
+      return;
+    }
     if (this.nmiPending && (blocking & 0xb) === 0) {
       this.nmiPending = false;
       this.engine.module.settle();
@@ -315,7 +321,10 @@ export class LogicalProcessor implements Core, RunningProcessor {
     }
     let wanting = false;
     if (vmx?.nonRoot) {
-      if (vmx.boundaryBeforeInterrupts()) return this.#afterVmExit();
+      if (vmx.boundaryBeforeInterrupts()) {
+        this.#afterVmExit();
+        return;
+      }
       wanting = vmx.wantsInterruptibility;
     }
     const pending = this.apic.hasInterrupt() && !(vmx?.nonRoot && vmx.externalInterruptExiting);
