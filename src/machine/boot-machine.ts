@@ -11,7 +11,15 @@ import {
   type LoadPlan,
   type LoadSegment,
 } from "./boot/load-plan.ts";
-import { addressRangeType, FOUR_GIB, type MemoryMap, pcMemoryMap } from "./boot/memory-map.ts";
+import {
+  FOUR_GIB,
+  MAP_ENTRY_BYTES,
+  type MemoryMap,
+  type MemoryRange,
+  MIB,
+  pcMemoryMap,
+  writeMapEntry,
+} from "./boot/memory-map.ts";
 import { type BootChoice, planBoot } from "./boot/plan.ts";
 import { Pc } from "./pc.ts";
 import type { PcConfiguration, PcOutputs } from "./pc-doors.ts";
@@ -91,29 +99,25 @@ export const planMachine = (
   return { configuration, plan, ...(acpi === undefined ? {} : { acpi }) };
 };
 
-/** A range of "etc/e820": start and length, 64 bits each, and the type. */
-const E820_ENTRY_BYTES = 20;
-
 /** What a firmware ROM is told through the firmware configuration device: where RAM is, and the ACPI tables. */
 const tellFirmware = (pc: Pc): void => {
   const { memoryBytes, processors } = pc.configuration;
   const low = Math.min(memoryBytes, pciHoleStart);
-  const ranges = [
-    { start: 0, length: low },
-    { start: FOUR_GIB, length: memoryBytes - low },
-  ].filter(({ length }) => length > 0);
-  const e820 = new DataView(new ArrayBuffer(E820_ENTRY_BYTES * ranges.length));
-  ranges.forEach(({ start, length }, index) => {
-    e820.setBigUint64(E820_ENTRY_BYTES * index, BigInt(start), true);
-    e820.setBigUint64(E820_ENTRY_BYTES * index + 8, BigInt(length), true);
-    e820.setUint32(E820_ENTRY_BYTES * index + 16, addressRangeType.RAM, true);
+  const ranges: MemoryRange[] = [
+    { start: 0, length: low, type: "RAM" },
+    { start: FOUR_GIB, length: memoryBytes - low, type: "RAM" },
+  ];
+  const present = ranges.filter(({ length }) => length > 0);
+  const e820 = new DataView(new ArrayBuffer(MAP_ENTRY_BYTES * present.length));
+  present.forEach((range, index) => {
+    writeMapEntry(e820, MAP_ENTRY_BYTES * index, range);
   });
   pc.fwCfg.addFile("etc/e820", new Uint8Array(e820.buffer));
   for (const { name, bytes } of acpiLoaderFiles(acpiTablesOf(processors, 0, 0)))
     pc.fwCfg.addFile(name, bytes);
 };
 
-const CLEARED = new Uint8Array(0x10_0000);
+const CLEARED = new Uint8Array(MIB);
 
 const writeSegment = (pc: Pc, { address, bytes, zeros }: LoadSegment): void => {
   pc.guest.writeBytes(address, bytes);

@@ -56,10 +56,8 @@ const stateOf = (pc: Pc) => {
   return { retired: pc.retired, now: pc.clock.nowNs, RBX: state.RBX, RCX: state.RCX, RIP: state.RIP };
 };
 
-/** Lets the 8254 interrupt every `clocks` of its input (1.193 MHz), counts in EBX from `start` on until it has done so twice. */
-const ticking = (clocks: number, start = "count:") => `
-      mov word ptr [0x20], tick
-      mov word ptr [0x22], 0
+/** The master 8259 with vectors from 8 on, and all inputs but IRQ0 masked. */
+const onlyIrq0 = `
       mov al, 0x11
       out 0x20, al
       mov al, 8
@@ -70,7 +68,13 @@ const ticking = (clocks: number, start = "count:") => `
       out 0x21, al
       mov al, 0xfe
       out 0x21, al
-      mov al, 0x34
+`;
+
+/** Lets the 8254 interrupt every `clocks` of its input (1.193 MHz), counts in EBX from `start` on until it has done so twice. */
+const ticking = (clocks: number, start = "count:") => `
+      mov word ptr [0x20], tick
+      mov word ptr [0x22], 0
+${onlyIrq0}      mov al, 0x34
       out 0x43, al
       mov al, ${clocks & 0xff}
       out 0x40, al
@@ -225,17 +229,7 @@ describe("the board", () => {
   it("lets the HPET's edge on IRQ0 wait at the 8259 until it is acknowledged", () => {
     const pc = pcOf(
       `
-        mov al, 0x11
-        out 0x20, al
-        mov al, 8
-        out 0x21, al
-        mov al, 4
-        out 0x21, al
-        mov al, 1
-        out 0x21, al
-        mov al, 0xfe
-        out 0x21, al
-        mov ebx, 0xfed00000
+${onlyIrq0}        mov ebx, 0xfed00000
         mov dword ptr [ebx + 0x100], 0x104   ; timer 0: 32 bits, interrupt enabled, edge
         mov dword ptr [ebx + 0x108], 1000    ; 10 microseconds
         mov dword ptr [ebx + 0x10], 3        ; legacy replacement, enabled

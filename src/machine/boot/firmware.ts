@@ -1,9 +1,8 @@
 import { realModeState } from "./initial-state.ts";
 import { type BootFile, type BootRefusal, type LoadPlan, refuse, segmentOf } from "./load-plan.ts";
-import { FOUR_GIB, mebibytes } from "./memory-map.ts";
+import { FOUR_GIB, MIB, mebibytes } from "./memory-map.ts";
 
 const PAGE = 4096;
-const MIB = 0x10_0000;
 /** The last 128 KiB of the first MiB belong to system firmware. */
 const LOW_WINDOW = 128 * 1024;
 /** What the address space offers between the local APICs and 4 GiB. */

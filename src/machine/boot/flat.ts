@@ -1,6 +1,7 @@
 import { FreeSpace } from "./free-space.ts";
 import {
   flatState,
+  flatTable32,
   flatTableBytes,
   type InitialCpuState,
   identityMapBytes,
@@ -15,15 +16,12 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { FOUR_GIB, hex, mebibytes, memorySize } from "./memory-map.ts";
+import { FOUR_GIB, hex, MIB, mebibytes, memorySize } from "./memory-map.ts";
 
 /** Where a PC's firmware puts a boot sector. */
 export const BOOT_SECTOR_ADDRESS = 0x7c00;
 
-const REAL_MODE_END = 0x10_0000;
 const SEGMENT_LENGTH = 0x1_0000;
-const CODE_SELECTOR = 0x08;
-const DATA_SELECTOR = 0x10;
 
 /**
  * Plans a file without a format: its bytes at `address`, entered at the first one. In real mode CS is 0 when the address
@@ -37,7 +35,7 @@ export const planFlat = (
 ): LoadPlan | BootRefusal => {
   const { image, memoryMap } = request;
   if (image.bytes.length === 0) return refuse(`${image.name} is empty, expected a flat binary`);
-  const end = mode === "real" ? REAL_MODE_END : FOUR_GIB;
+  const end = mode === "real" ? MIB : FOUR_GIB;
   if (address >= end)
     return refuse(
       `${image.name}: load address is ${hex(address)}, expected one below ${hex(end)} to enter it in ${mode === "real" ? "real" : "protected"} mode`,
@@ -55,7 +53,8 @@ export const planFlat = (
     const cpu = realModeState({ CS, IP: address - (selector << 4) });
     return { protocol: "flat", segments, roms: [], cpu };
   }
-  const gdt = flatTableBytes({ mode, codeSelector: CODE_SELECTOR, dataSelector: DATA_SELECTOR });
+  const table = { ...flatTable32, mode };
+  const gdt = flatTableBytes(table);
   const gdtAddress = space.lowest(gdt.length);
   const mapAddress = mode === "long64" ? space.lowest(identityMapLength) : 0;
   if (gdtAddress === undefined || mapAddress === undefined)
@@ -64,6 +63,6 @@ export const planFlat = (
     );
   segments.push(segmentOf(gdtAddress, gdt));
   if (mode === "long64") segments.push(segmentOf(mapAddress, identityMapBytes(mapAddress)));
-  const table = { mode, codeSelector: CODE_SELECTOR, dataSelector: DATA_SELECTOR, address: gdtAddress };
-  return { protocol: "flat", segments, roms: [], cpu: flatState(table, address, {}, mapAddress) };
+  const cpu = flatState({ ...table, address: gdtAddress }, address, {}, mapAddress);
+  return { protocol: "flat", segments, roms: [], cpu };
 };

@@ -92,6 +92,9 @@ export interface FlatTable {
   readonly address: number;
 }
 
+/** For protocols that name no selectors: those of QEMU's loaders. */
+export const flatTable32 = { mode: "protected32", codeSelector: 0x08, dataSelector: 0x10 } as const;
+
 const descriptor = (limit: number, accessRights: number): bigint => {
   const units = limit === flatLimit ? 0xfffff : limit;
   return BigInt(units & 0xffff) | (BigInt(accessRights) << 40n) | (BigInt(units >>> 16) << 48n);

@@ -11,7 +11,16 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, FOUR_GIB, hex, type MemoryMap, mebibytes, memorySize } from "./memory-map.ts";
+import {
+  FOUR_GIB,
+  hex,
+  MAP_ENTRY_BYTES,
+  type MemoryMap,
+  MIB,
+  mebibytes,
+  memorySize,
+  writeMapEntry,
+} from "./memory-map.ts";
 
 /**
  * The Linux/x86 boot protocol (Linux Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header", "32-bit Boot Protocol",
@@ -39,7 +48,6 @@ type HeaderField = keyof typeof header;
 const bootParams = {
   acpi_rsdp_addr: 0x070, alt_mem_k: 0x1e0, e820_entries: 0x1e8, headerEnd: 0x290, e820_table: 0x2d0, bytes: 4096,
 } as const;
-const E820_ENTRY_BYTES = 20;
 const E820_MAX_ENTRIES = 128;
 
 const BOOT_FLAG = 0xaa55;
@@ -51,7 +59,6 @@ const XLF_KERNEL_64 = 1 << 0;
 const LOADER_UNDEFINED = 0xff;
 const SECTOR = 512;
 const PARAGRAPH = 16;
-const MIB = 0x10_0000;
 /** Where a kernel older than relocatable ones must lie. */
 const HIGH_LOAD_ADDRESS = MIB;
 /** Offset of the 64-bit entry point from the start of the protected-mode kernel. */
@@ -155,10 +162,7 @@ const bootParamsBytes = (
   const ranges = map.ranges.slice(0, E820_MAX_ENTRIES);
   view.setUint8(bootParams.e820_entries, ranges.length);
   ranges.forEach((range, index) => {
-    const at = bootParams.e820_table + index * E820_ENTRY_BYTES;
-    view.setBigUint64(at, BigInt(range.start), true);
-    view.setBigUint64(at + 8, BigInt(range.length), true);
-    view.setUint32(at + 16, addressRangeType[range.type], true);
+    writeMapEntry(view, bootParams.e820_table + index * MAP_ENTRY_BYTES, range);
   });
   return bytes;
 };

@@ -60,3 +60,6 @@ export const isRefusal = <T extends object>(outcome: T | BootRefusal): outcome i
 
 /** A segment that is exactly its bytes. */
 export const segmentOf = (address: number, bytes: Uint8Array): LoadSegment => ({ address, bytes, zeros: 0 });
+
+/** The address after a segment's last byte. */
+export const segmentEnd = ({ address, bytes, zeros }: LoadSegment): number => address + bytes.length + zeros;

@@ -26,7 +26,7 @@ export interface MemoryMap {
 }
 
 const KIB = 1024;
-const MIB = 1024 * KIB;
+export const MIB = 1024 * KIB;
 export const FOUR_GIB = 4096 * MIB;
 /** Where conventional memory ends: video memory and option ROMs follow. */
 const CONVENTIONAL_END = 640 * KIB;
@@ -74,6 +74,15 @@ export const pcMemoryMap = (configuration: {
   for (const hole of carved) ranges = [...ranges.flatMap((range) => without(range, hole)), hole];
   ranges = ranges.filter((range) => range.length > 0).sort((a, b) => a.start - b.start);
   return { ranges, RSDP };
+};
+
+/** Bytes of a range as every boot protocol writes it: start and length in 64 bits each, type in 32. */
+export const MAP_ENTRY_BYTES = 20;
+
+export const writeMapEntry = (view: DataView, at: number, { start, length, type }: MemoryRange): void => {
+  view.setBigUint64(at, BigInt(start), true);
+  view.setBigUint64(at + 8, BigInt(length), true);
+  view.setUint32(at + 16, addressRangeType[type], true);
 };
 
 /** Bytes of RAM that the map offers. */

@@ -1,22 +1,28 @@
 import { addressedSegment } from "./address-fields.ts";
-import { viewOf } from "./bytes.ts";
+import { addressesOf, concatenate, terminated, viewOf } from "./bytes.ts";
 import { isElf, physicalEntry, readElf } from "./elf.ts";
-import { loadedSegments, occupy } from "./elf-placement.ts";
-import { placeSections } from "./elf-sections.ts";
+import { loadedSegments } from "./elf-placement.ts";
 import { FreeSpace } from "./free-space.ts";
-import { flatState, flatTableBytes } from "./initial-state.ts";
+import { flatState, flatTable32, flatTableBytes } from "./initial-state.ts";
 import {
   type BootFile,
-  type BootModule,
   type BootRefusal,
   type BootRequest,
   isRefusal,
   type LoadPlan,
-  type LoadSegment,
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, FOUR_GIB, hex, type MemoryMap, mebibytes, memorySize } from "./memory-map.ts";
+import { hex, MAP_ENTRY_BYTES, writeMapEntry } from "./memory-map.ts";
+import {
+  BOOT_LOADER_NAME,
+  basicMemory,
+  type CommandLineStyle,
+  commandLineOf,
+  type LoadedImage,
+  noRoomForInformation,
+  placeImage,
+} from "./multiboot-loading.ts";
 
 /** Multiboot Specification version 0.6.96: "OS image format", "Machine state", "Boot information format". */
 
@@ -55,16 +61,8 @@ const informationFlag = {
 } as const;
 
 const MODULE_BYTES = 16;
-/** An entry of the memory map, with the size field before it that does not count itself. */
-const MAP_ENTRY_BYTES = 24;
-
-export const BOOT_LOADER_NAME = "Worldswitch";
-export const CODE_SELECTOR = 0x08;
-export const DATA_SELECTOR = 0x10;
-const MIB = 0x10_0000;
-const KIB = 1024;
-
-const text = new TextEncoder();
+/** Before each entry of the memory map: its size, which does not count this field. */
+const MAP_SIZE_BYTES = 4;
 
 /** Offset of the first valid Multiboot header in the file; undefined when there is none. */
 export const findMultibootHeader = (bytes: Uint8Array): number | undefined => {
@@ -78,59 +76,6 @@ export const findMultibootHeader = (bytes: Uint8Array): number | undefined => {
   }
   return undefined;
 };
-
-/** How multiboot command lines begin: QEMU's loader gives the file's name as the first word, GRUB's does not. */
-export interface CommandLineStyle {
-  readonly withFileName: boolean;
-}
-
-/** A command line of an image or module, in the style asked for. */
-export const commandLineOf = (file: BootFile, rest: string, { withFileName }: CommandLineStyle): string =>
-  withFileName ? `${file.name} ${rest}`.trimEnd() : rest;
-
-/** Amounts of memory as multiboot counts them, in KiB: below 640 KiB, and from 1 MiB to the first hole. */
-export const basicMemory = (map: MemoryMap): { readonly lower: number; readonly upper: number } => {
-  const KiBAt = (start: number): number => {
-    const range = map.ranges.find((other) => other.type === "RAM" && other.start === start);
-    return Math.floor((range?.length ?? 0) / KIB);
-  };
-  return { lower: KiBAt(0), upper: KiBAt(MIB) };
-};
-
-/** A module that has its place in memory. */
-export interface PlacedModule {
-  readonly module: BootModule;
-  readonly address: number;
-}
-
-/** Places modules on page boundaries above 1 MiB: after the image when they fit there, else wherever they do. */
-export const placeModules = (
-  { image, modules, memoryMap }: BootRequest,
-  space: FreeSpace,
-  imageSegments: readonly LoadSegment[],
-): readonly PlacedModule[] | BootRefusal => {
-  const imageEnd = imageSegments.reduce(
-    (end, { address, bytes, zeros }) => Math.max(end, address + bytes.length + zeros),
-    MIB,
-  );
-  const placed: PlacedModule[] = [];
-  for (const module of modules) {
-    const length = module.bytes.length;
-    const address = space.lowest(length, { start: imageEnd }) ?? space.lowest(length, { start: MIB });
-    if (address === undefined)
-      return refuse(
-        `${module.name}: a module of ${mebibytes(length)} does not fit into ${memorySize(memoryMap)} of memory beside ${image.name}`,
-      );
-    placed.push({ module, address });
-  }
-  return placed;
-};
-
-interface LoadedImage {
-  readonly segments: readonly LoadSegment[];
-  readonly entry: number;
-  readonly isByElfHeader: boolean;
-}
 
 const loadImage = (image: BootFile, headerOffset: number): LoadedImage | BootRefusal => {
   const { name, bytes } = image;
@@ -181,49 +126,30 @@ export const planMultiboot = (
   const loaded = loadImage(image, headerOffset);
   if (isRefusal(loaded)) return loaded;
   const space = new FreeSpace(memoryMap);
-  const misplaced = occupy(request, space, loaded.segments);
-  if (misplaced !== undefined) return misplaced;
-  if (!space.isRam(loaded.entry, 1) || loaded.entry >= FOUR_GIB)
-    return refuse(
-      `${image.name}: entry point is ${hex(loaded.entry)}, expected an address of RAM below 4 GiB`,
-    );
-  const modules = placeModules(request, space, loaded.segments);
-  if (isRefusal(modules)) return modules;
-  const sections = loaded.isByElfHeader
-    ? placeSections(image, (length) => space.lowest(length, { start: MIB }))
-    : undefined;
+  const placed = placeImage(request, space, loaded);
+  if (isRefusal(placed)) return placed;
+  const { modules, sections } = placed;
 
   const strings = [
     commandLineOf(image, commandLine, style),
     BOOT_LOADER_NAME,
     ...modules.map(({ module }) => commandLineOf(module, module.args, style)),
-  ].map((string) => text.encode(`${string}\0`));
-  const gdt = flatTableBytes({
-    mode: "protected32",
-    codeSelector: CODE_SELECTOR,
-    dataSelector: DATA_SELECTOR,
-  });
+  ].map(terminated);
+  const gdt = flatTableBytes(flatTable32);
   const gdtAt = Math.ceil(information.bytes / 8) * 8;
   const modulesAt = gdtAt + gdt.length;
   const mapAt = modulesAt + modules.length * MODULE_BYTES;
-  const mapLength = memoryMap.ranges.length * MAP_ENTRY_BYTES;
+  const mapLength = memoryMap.ranges.length * (MAP_SIZE_BYTES + MAP_ENTRY_BYTES);
   const length = strings.reduce((sum, string) => sum + string.length, mapAt + mapLength);
   const address = space.lowest(length);
-  if (address === undefined)
-    return refuse(
-      `${memorySize(memoryMap)} of memory is too little for the boot information of ${image.name}: expected ${length} bytes free beside the image`,
-    );
+  if (address === undefined) return noRoomForInformation(request, length);
 
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
   const put = (at: number, value: number): void => view.setUint32(at, value, true);
-  const stringAddresses: number[] = [];
-  let at = mapAt + mapLength;
-  for (const string of strings) {
-    bytes.set(string, at);
-    stringAddresses.push(address + at);
-    at += string.length;
-  }
+  const stringsAt = mapAt + mapLength;
+  bytes.set(concatenate(strings), stringsAt);
+  const stringAddresses = addressesOf(strings, address + stringsAt);
   const { lower, upper } = basicMemory(memoryMap);
   let flags =
     informationFlag.memory |
@@ -255,11 +181,9 @@ export const planMultiboot = (
     put(row + 8, stringAddresses[index + 2] ?? 0);
   });
   memoryMap.ranges.forEach((range, index) => {
-    const row = mapAt + index * MAP_ENTRY_BYTES;
-    put(row, MAP_ENTRY_BYTES - 4);
-    view.setBigUint64(row + 4, BigInt(range.start), true);
-    view.setBigUint64(row + 12, BigInt(range.length), true);
-    put(row + 20, addressRangeType[range.type]);
+    const row = mapAt + index * (MAP_SIZE_BYTES + MAP_ENTRY_BYTES);
+    put(row, MAP_ENTRY_BYTES);
+    writeMapEntry(view, row + MAP_SIZE_BYTES, range);
   });
 
   return {
@@ -271,15 +195,9 @@ export const planMultiboot = (
       segmentOf(address, bytes),
     ],
     roms: [],
-    cpu: flatState(
-      {
-        mode: "protected32",
-        codeSelector: CODE_SELECTOR,
-        dataSelector: DATA_SELECTOR,
-        address: address + gdtAt,
-      },
-      loaded.entry,
-      { RAX: BigInt(BOOTLOADER_MAGIC), RBX: BigInt(address) },
-    ),
+    cpu: flatState({ ...flatTable32, address: address + gdtAt }, loaded.entry, {
+      RAX: BigInt(BOOTLOADER_MAGIC),
+      RBX: BigInt(address),
+    }),
   };
 };

@@ -1,10 +1,9 @@
 import { type AddressFields, addressedSegment } from "./address-fields.ts";
-import { concatenate, viewOf } from "./bytes.ts";
+import { concatenate, terminated, viewOf } from "./bytes.ts";
 import { isElf, physicalEntry, readElf } from "./elf.ts";
-import { loadedSegments, occupy } from "./elf-placement.ts";
-import { placeSections } from "./elf-sections.ts";
+import { loadedSegments } from "./elf-placement.ts";
 import { FreeSpace } from "./free-space.ts";
-import { flatState, flatTableBytes } from "./initial-state.ts";
+import { flatState, flatTable32, flatTableBytes } from "./initial-state.ts";
 import {
   type BootFile,
   type BootRefusal,
@@ -13,19 +12,20 @@ import {
   type LoadPlan,
   type LoadSegment,
   refuse,
+  segmentEnd,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, FOUR_GIB, hex, type MemoryMap, memorySize } from "./memory-map.ts";
+import { FOUR_GIB, hex, MAP_ENTRY_BYTES, type MemoryMap, memorySize, writeMapEntry } from "./memory-map.ts";
 import {
   BOOT_LOADER_NAME,
   basicMemory,
-  CODE_SELECTOR,
   type CommandLineStyle,
   commandLineOf,
-  DATA_SELECTOR,
+  type LoadedImage,
+  noRoomForInformation,
   type PlacedModule,
-  placeModules,
-} from "./multiboot.ts";
+  placeImage,
+} from "./multiboot-loading.ts";
 
 /** Multiboot2 Specification version 2.0: "OS image format", "Machine state" (I386), "Boot information format". */
 
@@ -34,7 +34,6 @@ const BOOTLOADER_MAGIC = 0x36d76289;
 const HEADER_SEARCH_BYTES = 32768;
 const HEADER_BYTES = 16;
 const ARCHITECTURE_I386 = 0;
-const MIB = 0x10_0000;
 
 /** Types of header tags, with the least size each must have. */
 // biome-ignore format: one row per fact
@@ -67,8 +66,6 @@ const HIGHEST = 2;
 /** An RSDP of ACPI 1.0 has the first 20 bytes only; its revision field is 0. */
 const OLD_RSDP_BYTES = 20;
 const RSDP_REVISION = 15;
-
-const text = new TextEncoder();
 
 /** Offset of the first valid Multiboot2 header in the file; undefined when there is none. */
 export const findMultiboot2Header = (bytes: Uint8Array): number | undefined => {
@@ -144,15 +141,10 @@ const readHeader = ({ name, bytes }: BootFile, at: number): Header | BootRefusal
   return { address, entry, relocatable };
 };
 
-interface LoadedImage {
-  readonly segments: readonly LoadSegment[];
-  readonly entry: number;
+interface RelocatedImage extends LoadedImage {
   /** Lowest load address, when the image is relocatable. */
   readonly loadBase: number | undefined;
-  readonly isByElfHeader: boolean;
 }
-
-const end = ({ address, bytes, zeros }: LoadSegment): number => address + bytes.length + zeros;
 
 /** How far a relocatable image must be moved from its linked address; undefined when it fits nowhere. */
 const displacement = (
@@ -164,14 +156,14 @@ const displacement = (
     (lowest, segment) => Math.min(lowest, segment.address),
     Number.POSITIVE_INFINITY,
   );
-  const length = segments.reduce((highest, segment) => Math.max(highest, end(segment)), 0) - start;
+  const length = segments.reduce((highest, segment) => Math.max(highest, segmentEnd(segment)), 0) - start;
   if (preference !== LOWEST && preference !== HIGHEST && space.isRam(start, length)) return 0;
   const placement = { start: min, end: Math.min(max + 1, FOUR_GIB), alignment: align };
   const base = preference === HIGHEST ? space.highest(length, placement) : space.lowest(length, placement);
   return base === undefined ? undefined : base - start;
 };
 
-const loadImage = (request: BootRequest, at: number, space: FreeSpace): LoadedImage | BootRefusal => {
+const loadImage = (request: BootRequest, at: number, space: FreeSpace): RelocatedImage | BootRefusal => {
   const { image, memoryMap } = request;
   const found = readHeader(image, at);
   if (isRefusal(found)) return found;
@@ -217,15 +209,12 @@ const tag = (type: number, body: Uint8Array): Uint8Array => {
 const words = (...values: readonly number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
 
 const memoryMapTag = (map: MemoryMap): Uint8Array => {
-  const entryBytes = 24;
+  const entryBytes = Math.ceil(MAP_ENTRY_BYTES / 8) * 8;
   const body = new Uint8Array(8 + map.ranges.length * entryBytes);
   const view = new DataView(body.buffer);
   view.setUint32(0, entryBytes, true);
   map.ranges.forEach((range, index) => {
-    const row = 8 + index * entryBytes;
-    view.setBigUint64(row, BigInt(range.start), true);
-    view.setBigUint64(row + 8, BigInt(range.length), true);
-    view.setUint32(row + 16, addressRangeType[range.type], true);
+    writeMapEntry(view, 8 + index * entryBytes, range);
   });
   return tag(informationTag.memoryMap, body);
 };
@@ -242,7 +231,7 @@ const moduleTag = ({ module, address }: PlacedModule, style: CommandLineStyle): 
     informationTag.module,
     concatenate([
       words(address, address + module.bytes.length),
-      text.encode(`${commandLineOf(module, module.args, style)}\0`),
+      terminated(commandLineOf(module, module.args, style)),
     ]),
   );
 
@@ -260,22 +249,14 @@ export const planMultiboot2 = (
   const space = new FreeSpace(memoryMap);
   const loaded = loadImage(request, headerOffset, space);
   if (isRefusal(loaded)) return loaded;
-  const misplaced = occupy(request, space, loaded.segments);
-  if (misplaced !== undefined) return misplaced;
-  if (!space.isRam(loaded.entry, 1) || loaded.entry >= FOUR_GIB)
-    return refuse(
-      `${image.name}: entry point is ${hex(loaded.entry)}, expected an address of RAM below 4 GiB`,
-    );
-  const modules = placeModules(request, space, loaded.segments);
-  if (isRefusal(modules)) return modules;
-  const sections = loaded.isByElfHeader
-    ? placeSections(image, (length) => space.lowest(length, { start: MIB }))
-    : undefined;
+  const placed = placeImage(request, space, loaded);
+  if (isRefusal(placed)) return placed;
+  const { modules, sections } = placed;
 
   const { lower, upper } = basicMemory(memoryMap);
   const tags = concatenate([
-    tag(informationTag.commandLine, text.encode(`${commandLineOf(image, commandLine, style)}\0`)),
-    tag(informationTag.bootLoaderName, text.encode(`${BOOT_LOADER_NAME}\0`)),
+    tag(informationTag.commandLine, terminated(commandLineOf(image, commandLine, style))),
+    tag(informationTag.bootLoaderName, terminated(BOOT_LOADER_NAME)),
     ...modules.map((placed) => moduleTag(placed, style)),
     tag(informationTag.basicMemory, words(lower, upper)),
     memoryMapTag(memoryMap),
@@ -292,17 +273,9 @@ export const planMultiboot2 = (
     tag(informationTag.end, new Uint8Array()),
   ]);
   const total = 8 + tags.length;
-  const gdt = flatTableBytes({
-    mode: "protected32",
-    codeSelector: CODE_SELECTOR,
-    dataSelector: DATA_SELECTOR,
-  });
-  const bytes = concatenate([words(total, 0), tags, gdt]);
+  const bytes = concatenate([words(total, 0), tags, flatTableBytes(flatTable32)]);
   const address = space.lowest(bytes.length);
-  if (address === undefined)
-    return refuse(
-      `${memorySize(memoryMap)} of memory is too little for the boot information of ${image.name}: expected ${bytes.length} bytes free beside the image`,
-    );
+  if (address === undefined) return noRoomForInformation(request, bytes.length);
   return {
     protocol: "multiboot2",
     segments: [
@@ -312,15 +285,9 @@ export const planMultiboot2 = (
       segmentOf(address, bytes),
     ],
     roms: [],
-    cpu: flatState(
-      {
-        mode: "protected32",
-        codeSelector: CODE_SELECTOR,
-        dataSelector: DATA_SELECTOR,
-        address: address + total,
-      },
-      loaded.entry,
-      { RAX: BigInt(BOOTLOADER_MAGIC), RBX: BigInt(address) },
-    ),
+    cpu: flatState({ ...flatTable32, address: address + total }, loaded.entry, {
+      RAX: BigInt(BOOTLOADER_MAGIC),
+      RBX: BigInt(address),
+    }),
   };
 };

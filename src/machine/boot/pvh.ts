@@ -1,8 +1,8 @@
-import { viewOf } from "./bytes.ts";
+import { addressesOf, concatenate, terminated, viewOf } from "./bytes.ts";
 import { type Elf, readElf } from "./elf.ts";
 import { loadedSegments, occupy } from "./elf-placement.ts";
 import { FreeSpace } from "./free-space.ts";
-import { flatState, flatTableBytes } from "./initial-state.ts";
+import { flatState, flatTable32, flatTableBytes } from "./initial-state.ts";
 import {
   type BootRefusal,
   type BootRequest,
@@ -12,7 +12,7 @@ import {
   refuse,
   segmentOf,
 } from "./load-plan.ts";
-import { addressRangeType, mebibytes, memorySize } from "./memory-map.ts";
+import { MAP_ENTRY_BYTES, MIB, mebibytes, memorySize, writeMapEntry } from "./memory-map.ts";
 
 /**
  * PVH: the x86/HVM direct boot ABI (Xen docs/misc/pvh.pandoc; structures in xen/include/public/arch-x86/hvm/start_info.h;
@@ -32,14 +32,7 @@ const startInfo = {
 /** hvm_modlist_entry. */
 const moduleEntry = { paddr: 0, size: 8, cmdline_paddr: 16, bytes: 32 } as const;
 /** hvm_memmap_table_entry. */
-const mapEntry = { addr: 0, size: 8, type: 16, bytes: 24 } as const;
-
-/** The ABI names no selectors; these are the ones QEMU's loader uses. */
-const CODE_SELECTOR = 0x08;
-const DATA_SELECTOR = 0x10;
-const MIB = 0x10_0000;
-
-const text = new TextEncoder();
+const mapEntry = { bytes: Math.ceil(MAP_ENTRY_BYTES / 8) * 8 } as const;
 
 /** The 32-bit entry point that a note of the executable names; undefined when it has none. */
 export const pvhEntry = (elf: Elf): number | undefined => {
@@ -75,17 +68,11 @@ export const planPvh = (request: BootRequest): LoadPlan | BootRefusal => {
     segments.push(segmentOf(address, module.bytes));
   }
 
-  const strings = [commandLine, ...placed.map((module) => module.args)].map((string) =>
-    text.encode(`${string}\0`),
-  );
+  const strings = [commandLine, ...placed.map((module) => module.args)].map(terminated);
   const modulesAt = startInfo.bytes;
   const mapAt = modulesAt + placed.length * moduleEntry.bytes;
   const gdtAt = mapAt + memoryMap.ranges.length * mapEntry.bytes;
-  const gdt = flatTableBytes({
-    mode: "protected32",
-    codeSelector: CODE_SELECTOR,
-    dataSelector: DATA_SELECTOR,
-  });
+  const gdt = flatTableBytes(flatTable32);
   const stringsAt = gdtAt + gdt.length;
   const length = strings.reduce((sum, string) => sum + string.length, stringsAt);
   const address = space.lowest(length);
@@ -97,13 +84,8 @@ export const planPvh = (request: BootRequest): LoadPlan | BootRefusal => {
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
   const u64 = (at: number, value: number) => view.setBigUint64(at, BigInt(value), true);
-  const stringAddresses: number[] = [];
-  let at = stringsAt;
-  for (const string of strings) {
-    bytes.set(string, at);
-    stringAddresses.push(address + at);
-    at += string.length;
-  }
+  bytes.set(concatenate(strings), stringsAt);
+  const stringAddresses = addressesOf(strings, address + stringsAt);
   view.setUint32(startInfo.magic, XEN_HVM_START_MAGIC_VALUE, true);
   view.setUint32(startInfo.version, START_INFO_VERSION, true);
   view.setUint32(startInfo.nr_modules, placed.length, true);
@@ -119,10 +101,7 @@ export const planPvh = (request: BootRequest): LoadPlan | BootRefusal => {
     u64(row + moduleEntry.cmdline_paddr, stringAddresses[index + 1] ?? 0);
   });
   memoryMap.ranges.forEach((range, index) => {
-    const row = mapAt + index * mapEntry.bytes;
-    u64(row + mapEntry.addr, range.start);
-    u64(row + mapEntry.size, range.length);
-    view.setUint32(row + mapEntry.type, addressRangeType[range.type], true);
+    writeMapEntry(view, mapAt + index * mapEntry.bytes, range);
   });
   bytes.set(gdt, gdtAt);
   segments.push(segmentOf(address, bytes));
@@ -130,15 +109,6 @@ export const planPvh = (request: BootRequest): LoadPlan | BootRefusal => {
     protocol: "pvh",
     segments,
     roms: [],
-    cpu: flatState(
-      {
-        mode: "protected32",
-        codeSelector: CODE_SELECTOR,
-        dataSelector: DATA_SELECTOR,
-        address: address + gdtAt,
-      },
-      entry,
-      { RBX: BigInt(address) },
-    ),
+    cpu: flatState({ ...flatTable32, address: address + gdtAt }, entry, { RBX: BigInt(address) }),
   };
 };
