@@ -5,6 +5,7 @@ import { CodeModes } from "./code-mode.ts";
 import type { Core, CpuModel, Fault } from "./core.ts";
 import type { GuestMemory } from "./guest-memory.ts";
 import { Tlb } from "./tlb.ts";
+import type { VmExit } from "./vmx-socket.ts";
 
 /** Which tier carries out instructions: translated handlers, or the evaluator. Neither is visible to the guest. */
 export type Tier = "interpreter" | "evaluator";
@@ -13,10 +14,34 @@ export type Tier = "interpreter" | "evaluator";
 const maximumModes = 4096;
 /** Handlers, likewise: Debian's boot makes about two thousand. */
 const maximumHandlers = 10_000;
+/** A VMX instruction that ended in VMfail. */
+export interface VmFail {
+  /** Its mnemonic: "VMLAUNCH". */
+  readonly instruction: string;
+  /** VM-instruction error number of VMfailValid; undefined: VMfailInvalid, there was no current VMCS to put one into. */
+  readonly error: number | undefined;
+}
+
+/** A VM entry that got past the checks of controls and host state, and failed (SDM Vol. 3, "VM-Entry Failures During or After Loading Guest State"). */
+export interface VmEntryFailure {
+  readonly instruction: "VMLAUNCH" | "VMRESUME";
+  /** Basic exit reason: 33, 34 or 41. */
+  readonly reason: number;
+  readonly qualification: bigint;
+}
+
 /** Someone who looks on: debuggers, logs, tests. Costs nothing while nobody does. */
 export interface Observer {
   /** An exception is about to be delivered; the state is what the instruction that raised it left. */
   exception?(fault: Fault, processor: Core): void;
+  /** A VM exit has stored its information and the guest's state in the current VMCS; the host's state is not loaded yet. */
+  vmExit?(exit: VmExit, processor: Core): void;
+  /** A VM entry has succeeded: the guest's state is loaded, an event to be injected is not delivered yet. */
+  vmEntry?(processor: Core): void;
+  /** A VM entry fails; RIP is still that of VMLAUNCH or VMRESUME, nothing of the guest's or host's state is loaded. */
+  vmEntryFailure?(failure: VmEntryFailure, processor: Core): void;
+  /** A VMX instruction ends in VMfail, VMLAUNCH and VMRESUME too; RIP is still its own. */
+  vmFail?(failure: VmFail, processor: Core): void;
 }
 
 /** What is asked of the processor that runs on the engine. */
