@@ -1,0 +1,64 @@
+import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
+import type { ControlKey } from "../../arch/vmx-controls.ts";
+import type { EntryFacts } from "../entry-facts.ts";
+
+/** What a value may be where single bits are fixed, and who says so. */
+export interface AllowedBits {
+  readonly field: VmcsFieldName;
+  /** Bits that must be 1, and bits that must be 0. */
+  readonly mustBe1: bigint;
+  readonly mustBe0: bigint;
+  /** Capability MSRs or property of the processor that it follows from: "IA32_VMX_CR0_FIXED0, IA32_VMX_CR0_FIXED1". */
+  readonly from: string;
+}
+
+/** One check that VM entry makes (SDM Vol. 3, chapter "VM Entries"). It says whether it holds; its group says what else happens. */
+export interface Check {
+  /** Unique and lasting: "guest-cr0-fixed-bits". */
+  readonly id: string;
+  /** Heading of the section in the SDM. */
+  readonly sdm: string;
+  /** The rule in one sentence. */
+  readonly says: string;
+  /** Fields that it may read, the one to blame first. */
+  readonly reads: readonly VmcsFieldName[];
+  /** Controls that it may consult, beside those of fields in `reads`. */
+  readonly consults: readonly ControlKey[];
+  readonly holds: (facts: EntryFacts) => boolean;
+  /** Given that it does not hold: what to change, in one line. */
+  readonly hint: (facts: EntryFacts) => string;
+  /** Where the rule is about single bits. */
+  readonly allowed?: (facts: EntryFacts) => AllowedBits;
+  /** Exit qualification of the VM-entry failure, guest state only: 2 PDPTEs, 3 NMI injection, 4 VMCS link pointer; else 0. */
+  readonly qualification?: number;
+}
+
+/** What happens when a check of a group does not hold. */
+export type Refusal =
+  | { readonly kind: "VMfailValid"; readonly error: 7 | 8 }
+  | { readonly kind: "VM-entry failure"; readonly reason: 33 };
+
+export interface CheckGroup {
+  readonly name: "controls" | "host state" | "guest state";
+  readonly checks: readonly Check[];
+  readonly otherwise: Refusal;
+}
+
+/** "not known": the check read something that the facts do not have (a dump that lacks fields). */
+export type Verdict = "holds" | "refused" | "not known";
+
+/** Bits `fixed0` has set must be 1, bits `fixed1` has clear must be 0; `ignored` bits may be either. */
+export const respects = (
+  value: bigint,
+  fixed: { readonly fixed0: bigint; readonly fixed1: bigint },
+  ignored = 0n,
+): boolean => (((fixed.fixed0 & ~value) | (value & ~fixed.fixed1)) & ~ignored) === 0n;
+
+export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
+
+/** Bits of a value as a list: "bits 3, 5". */
+export const bitList = (bits: bigint): string => {
+  const list: number[] = [];
+  for (let bit = 0; bits >> BigInt(bit); bit++) if ((bits >> BigInt(bit)) & 1n) list.push(bit);
+  return list.length === 1 ? `bit ${list[0]}` : `bits ${list.join(", ")}`;
+};
