@@ -49,6 +49,14 @@ export interface Core {
   readonly vmx: VmxSocket | undefined;
   /** 0 ... 7; also the initial APIC id. */
   readonly index: number;
+  /** NMI pin: latched until taken. */
+  nmiPending: boolean;
+  /** INIT signal: latched until taken. */
+  initPending: boolean;
+  /** The vector of a start-up IPI that has arrived. */
+  sipiVector: number | undefined;
+  /** Virtual time, nanoseconds since power-on; asking takes none. */
+  clockNs(): number;
   /** Virtual time-stamp counter before IA32_TSC_ADJUST and offset: ticks since power-on. */
   timeStamp(): bigint;
   /** Deterministic random bits for RDRAND and RDSEED. */

@@ -116,7 +116,7 @@ export const deliverOnce = (core: Core, event: Event): Fault | undefined => {
 };
 
 /** RFLAGS as it is pushed (SDM Vol. 3, "RF Flag"). */
-const flagsImage = (core: Core, event: Event): bigint => {
+export const flagsImage = (core: Core, event: Event): bigint => {
   const flags = core.state.RFLAGS;
   const faultClass =
     event.type === "hardware exception" &&

@@ -27,6 +27,9 @@ export class FakeCore implements Core {
   readonly model: CpuModel;
   readonly index = 0;
   vmx: VmxSocket | undefined = undefined;
+  nmiPending = false;
+  initPending = false;
+  sipiVector: number | undefined = undefined;
   readonly invalidations: Invalidation[] = [];
   readonly unimplemented: string[] = [];
   readonly portLog: string[] = [];
@@ -76,6 +79,10 @@ export class FakeCore implements Core {
     hasInterrupt: () => false,
     acknowledge: () => 0xff,
   };
+
+  clockNs(): number {
+    return Number(this.ticks);
+  }
 
   timeStamp(): bigint {
     return this.ticks;

@@ -39,6 +39,8 @@ export interface ProcessorSockets {
   readonly model: CpuModel;
   /** Virtual time-stamp counter, ticks since power-on, not counting instructions that the run in progress has not reported. */
   timeStamp(): bigint;
+  /** Virtual time, nanoseconds since power-on. */
+  clockNs(): number;
   random(): bigint;
   /** Called as instructions retire, so that virtual time is exact whenever a device or RDTSC looks. */
   retire(count: number): void;
@@ -88,6 +90,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
   stopRequested = false;
   /** NMI pin: latched until taken. */
   nmiPending = false;
+  /** INIT and start-up IPIs: latched until taken. */
+  initPending = false;
+  sipiVector: number | undefined = undefined;
   /** Events delivered since they were last counted: each takes as long as an instruction, so that no loop of faults is endless. */
   #delivered = 0;
   /** The last instruction was a REP step that is to go on. */
@@ -108,6 +113,10 @@ export class LogicalProcessor implements Core, RunningProcessor {
   /** The state: valid for reading and writing after `select`. */
   get state(): CpuState {
     return this.engine.state;
+  }
+
+  clockNs(): number {
+    return this.#sockets.clockNs();
   }
 
   timeStamp(): bigint {

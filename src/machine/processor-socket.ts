@@ -110,6 +110,7 @@ export class ProcessorSocket {
         spendTime(timeStampReadNs);
         return now;
       },
+      clockNs: () => clock.nowNs,
       random,
       retire,
       elapse: (ns) => {

@@ -1,7 +1,8 @@
-import { ExitReason } from "../arch/vm-exit-reasons.ts";
 import type { Core } from "../cpu/core.ts";
+import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
 import type { Event, Fault } from "../cpu/fault.ts";
 import type { GuestMemory } from "../cpu/guest-memory.ts";
+import { codeSize } from "../cpu/mode.ts";
 import {
   type GuestPhysicalTranslation,
   type VmExit,
@@ -10,9 +11,17 @@ import {
 } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
+import * as events from "./events.ts";
+import { PreemptionTimer } from "./preemption-timer.ts";
+import { vmExit } from "./vm-exit.ts";
 import { Vmcs } from "./vmcs.ts";
 
 const operationOffset = offsetOf("vmx.operation");
+
+/** Why VM entry did not get past its checks. */
+export type EntryRefusal =
+  | { readonly kind: "VMfailValid"; readonly error: 7 | 8 }
+  | { readonly kind: "VM-entry failure"; readonly reason: 33; readonly qualification: bigint };
 
 /**
  * VT-x of one logical processor. The VMX state proper (operation, pointers) is in the processor's state; the fields here
@@ -20,6 +29,7 @@ const operationOffset = offsetOf("vmx.operation");
  */
 export class VmxProcessor implements VmxSocket {
   readonly core: Core;
+  readonly engine: Pick<ExecutionEngine, "guest" | "observer">;
   readonly memory: GuestMemory;
   /** The current VMCS. */
   readonly vmcs: Vmcs;
@@ -31,10 +41,28 @@ export class VmxProcessor implements VmxSocket {
   entryControls = 0;
   exceptionBitmap = 0;
 
-  constructor(core: Core, memory: GuestMemory) {
+  readonly preemptionTimer: PreemptionTimer;
+  /** A monitor trap flag VM exit is due at the next boundary: VM entry injected one. */
+  monitorTrapPending = false;
+  /** Instructions retired (low half) at the last boundary under the monitor trap flag. */
+  monitorTrapFrom = 0;
+  /** An event was delivered since the last boundary. */
+  eventDelivered = false;
+  /** The IRET in progress has unblocked NMIs. */
+  nmiUnblockedByIret = false;
+  /** Blocking by NMI outside the guest, while "virtual NMIs" gives interruptibility bit 3 another meaning. */
+  hostNmiBlocking = 0;
+
+  constructor(core: Core, engine: Pick<ExecutionEngine, "guest" | "observer">) {
     this.core = core;
-    this.memory = memory;
-    this.vmcs = new Vmcs(memory.view);
+    this.engine = engine;
+    this.memory = engine.guest;
+    this.vmcs = new Vmcs(engine.guest.view);
+    this.preemptionTimer = new PreemptionTimer(core);
+  }
+
+  get observer(): Observer | undefined {
+    return this.engine.observer;
   }
 
   get operation(): number {
@@ -47,42 +75,92 @@ export class VmxProcessor implements VmxSocket {
     return this.operation !== VmxOperation.off;
   }
 
-  // Filled in by their rooms.
+  // VM entry and VM exit (vm-entry.ts, vm-exit.ts) tell when a guest starts and stops.
+
+  /** The first check of VM entry that does not hold, of those that need be made again. */
+  refusal(): EntryRefusal | undefined {
+    return undefined;
+  }
+
+  /** The guest's state is loaded. */
+  enterGuest(): void {
+    this.monitorTrapPending = false;
+    this.eventDelivered = false;
+    this.monitorTrapFrom = this.core.state.low32("retired");
+    this.nmiUnblockedByIret = false;
+  }
+
+  /** VM entry is complete, but for event injection. */
+  entered(): void {}
+
+  /** The host's state is loaded. */
+  leaveGuest(): void {
+    this.preemptionTimer.stop();
+    this.monitorTrapPending = false;
+  }
+
+  /** Blocking by NMI after a VM exit that no NMI caused. */
+  physicalNmiBlocking(blocking: number): number {
+    return events.physicalNmiBlocking(this, blocking);
+  }
+
+  /** Bits of RIP. */
+  instructionPointerWidth(): 16 | 32 | 64 {
+    return codeSize(this.core.state);
+  }
+
+  // VmxSocket
+
   intercept(_instruction: Instruction): Fault | "done" | undefined {
     return undefined;
   }
-  interceptEvent(_event: Event, _during: Event | undefined): boolean {
-    return false;
+  interceptEvent(event: Event, during: Event | undefined): boolean {
+    return events.interceptEvent(this, event, during);
   }
   interceptTripleFault(): boolean {
-    return false;
+    return events.interceptTripleFault(this);
   }
-  exit(_exit: VmExit, _during: Event | undefined): void {}
+  exit(exit: VmExit, during: Event | undefined): void {
+    vmExit(this, exit, undefined, during);
+  }
   boundaryBeforeTraps(): boolean {
-    return false;
+    return events.boundaryBeforeTraps(this);
   }
   boundaryBeforeNmi(): boolean {
-    return false;
+    return events.boundaryBeforeNmi(this);
   }
   boundaryBeforeInterrupts(): boolean {
-    return false;
+    return events.boundaryBeforeInterrupts(this);
   }
-  externalInterruptExiting = false;
-  wantsInterruptibility = false;
-  wakes = false;
+  get externalInterruptExiting(): boolean {
+    return events.exitsExternalInterrupts(this);
+  }
+  get wantsInterruptibility(): boolean {
+    return events.wantsInterruptWindow(this);
+  }
+  get wakes(): boolean {
+    return events.wakes(this);
+  }
   instructionsAllowed(): number {
-    return Number.POSITIVE_INFINITY;
+    if (events.stepsByMonitorTrap(this)) return 1;
+    return this.preemptionTimer.active
+      ? Math.max(1, this.preemptionTimer.deadlineNs - this.core.clockNs())
+      : Number.POSITIVE_INFINITY;
   }
   eptEnabled = false;
   translateGuestPhysical(
     _address: number,
     _access: number,
-    _isTable: boolean,
     _linearHigh: number,
     _linearLow: number,
   ): GuestPhysicalTranslation | Fault {
-    throw new Error(`EPT walk ${ExitReason.EPT_VIOLATION}`);
+    throw new Error("EPT is off");
   }
+  apicAccessPage = -1;
+  apicAccess(_offset: number, _size: number, _access: number): number | Fault {
+    return 0;
+  }
+  apicWritten(_offset: number): void {}
   world = 0;
   guestTimeStamp(host: bigint): bigint {
     return host;

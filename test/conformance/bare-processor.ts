@@ -30,6 +30,7 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
       acknowledge: () => interrupts.shift()!,
     },
     model,
+    clockNs: () => 0,
     timeStamp: () => 0n,
     random: () => 0n,
     retire: () => {},
