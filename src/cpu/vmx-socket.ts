@@ -21,6 +21,8 @@ export interface VmExitDetails {
   /** VM-exit interruption information, with its valid bit, and error code. */
   readonly interruptionInformation?: number;
   readonly interruptionErrorCode?: number;
+  /** An EPT violation that is delivered as #VE when the guest's state allows it (SDM Vol. 3, "Convertible EPT Violations"). */
+  readonly convertible?: boolean;
   /** RFLAGS.RF of the saved image; without it 0. */
   readonly resumeFlag?: boolean;
   /** Bit 12 of an EPT violation's qualification, or of the interruption information: an IRET had unblocked NMIs. */
@@ -42,6 +44,18 @@ export class VmExit extends Fault {
     this.details = details;
   }
 }
+
+/** What `translateGuestPhysical` is told beside WRITE and FETCH of page-walk.ts, in the same number. */
+export const GuestPhysicalAccess = {
+  /** To a paging structure of the guest: a read of an entry, or with WRITE the update of its accessed or dirty flag. */
+  TABLE: 1 << 4,
+  /** PDPTEs loaded by MOV to CR: no linear address is being translated. */
+  NO_LINEAR_ADDRESS: 1 << 5,
+  /** Of the linear address, by the paging structures of the guest: user-mode, writable, not executable. */
+  USER_MODE_ADDRESS: 1 << 6,
+  WRITABLE: 1 << 7,
+  EXECUTE_DISABLE: 1 << 8,
+} as const;
 
 /** Result of a walk of the EPT paging structures; the rights are those of the 4-KByte frame under the present controls. */
 export class GuestPhysicalTranslation {
@@ -92,23 +106,35 @@ export interface VmxSocket {
   readonly wantsInterruptibility: boolean;
   /** An event could end the activity state HLT, shutdown or wait-for-SIPI of a guest. */
   readonly wakes: boolean;
+  /** Virtual time at which the preemption timer of a guest that waits ends that; Infinity when it does not run. */
+  readonly wakeNs: number;
   /** Instructions until the preemption timer may expire; Infinity when it does not run. */
   instructionsAllowed(): number;
 
   /** EPT translates guest-physical addresses; otherwise they are physical ones. */
   readonly eptEnabled: boolean;
   /**
-   * Guest-physical to physical, under EPT. `access` as in page-walk.ts. `isTable`: an access to a paging structure of the guest;
-   * `linearHigh`, `linearLow`: the linear address being translated. The fault is an EPT violation or misconfiguration (a VmExit)
-   * or #VE. The success value is shared: read it before the next walk.
+   * Guest-physical to physical, under EPT. `access`: WRITE or FETCH of page-walk.ts (neither: a read) and `GuestPhysicalAccess`;
+   * `linearHigh`, `linearLow`: the linear address being translated. The refusal is a VmExit: EPT violation (perhaps one that
+   * becomes #VE), misconfiguration, full page-modification log, APIC access. The success value is shared: read it before the
+   * next walk.
    */
   translateGuestPhysical(
     address: number,
     access: number,
-    isTable: boolean,
     linearHigh: number,
     linearLow: number,
   ): GuestPhysicalTranslation | Fault;
+
+  /** Physical address of the APIC-access page whose accesses are virtualized or exit; -1 when there is none. */
+  readonly apicAccessPage: number;
+  /**
+   * An access of `size` bytes at an offset in that page, by linear address; `access` as in page-walk.ts. The physical address to
+   * use instead, or the VM exit.
+   */
+  apicAccess(offset: number, size: number, access: number): number | Fault;
+  /** A write that `apicAccess` let through has been carried out: what it does to the virtual APIC. */
+  apicWritten(offset: number): void;
 
   /** Number that tells address spaces of this processor apart beyond PCID: VPID and EPT pointer. 0 in root operation and outside VMX. */
   readonly world: number;

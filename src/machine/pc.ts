@@ -217,7 +217,7 @@ export class Pc {
       if (ran > 0) jumps = 0;
       left -= ran;
       this.#turnLeft -= ran;
-      if (processor.state.activity === activityShutdown) {
+      if (processor.state.activity === activityShutdown && !processor.vmx?.nonRoot) {
         this.#stop ??= { kind: "triple-fault", processor: processor.index };
         break;
       }

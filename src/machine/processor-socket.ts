@@ -1,3 +1,4 @@
+import type { Timer } from "../bus/clock.ts";
 import type { PortBus } from "../bus/port-io.ts";
 import type { CpuModel } from "../cpu/core.ts";
 import type { ExecutionEngine } from "../cpu/execution-engine.ts";
@@ -5,6 +6,7 @@ import { LogicalProcessor } from "../cpu/logical-processor.ts";
 import { powerOn, takeInit, takeStartup } from "../cpu/reset.ts";
 import type { ApicBus } from "../devices/apic-bus.ts";
 import { LocalApic } from "../devices/local-apic.ts";
+import { VmxProcessor } from "../vmx/vmx-processor.ts";
 import { memoryMap } from "./board-map.ts";
 import { setMemoryTypes } from "./board-setup.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -48,12 +50,18 @@ export class ProcessorSocket {
   /** The line that MWAIT waits for, and what it held when the wait began. */
   #monitored: { readonly line: Uint8Array; readonly before: Uint8Array } | undefined;
   #lineChanged = false;
+  /** Ends the wait of a guest whose preemption timer runs. */
+  readonly #guestTimer: Timer;
 
   constructor(index: number, around: SocketSurroundings) {
     this.#around = around;
     const bootstrap = index === 0;
     this.apic = this.#localApic(index, bootstrap);
     this.processor = this.#logicalProcessor(index);
+    if (around.model.has("VMX")) this.processor.vmx = new VmxProcessor(this.processor, around.engine);
+    this.#guestTimer = around.clock.timer(`VMX-preemption timer of processor ${index}`, () => {
+      this.waiting = false;
+    });
     this.processor.select();
     powerOn(this.processor, bootstrap);
     setMemoryTypes(this.processor);
@@ -152,6 +160,11 @@ export class ProcessorSocket {
   endTurn(): void {
     const { processor } = this;
     this.waiting = !processor.runnable;
+    const wakeNs = this.waiting
+      ? (processor.vmx?.wakeNs ?? Number.POSITIVE_INFINITY)
+      : Number.POSITIVE_INFINITY;
+    if (wakeNs < Number.POSITIVE_INFINITY) this.#guestTimer.arm(wakeNs);
+    else if (this.#guestTimer.deadlineNs !== undefined) this.#guestTimer.disarm();
     const line = processor.monitoredLine();
     this.#monitored = line && { line, before: line.slice() };
   }

@@ -141,6 +141,9 @@ export class VmxProcessor implements VmxSocket {
   get wakes(): boolean {
     return events.wakes(this);
   }
+  get wakeNs(): number {
+    return this.nonRoot ? this.preemptionTimer.deadlineNs : Number.POSITIVE_INFINITY;
+  }
   instructionsAllowed(): number {
     if (events.stepsByMonitorTrap(this)) return 1;
     return this.preemptionTimer.active
