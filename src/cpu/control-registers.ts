@@ -2,7 +2,7 @@ import { CR0, CR3, CR4, CR4Feature, IA32_EFER, XCR0 } from "../arch/control-regi
 import { access as rights, systemType } from "../arch/descriptors.ts";
 import type { Core, CpuModel, Fault } from "./core.ts";
 import { is64Bit, isIa32e } from "./mode.ts";
-import { loadPdptes } from "./page-walk.ts";
+import { reloadPdptes } from "./page-walk.ts";
 import { GP, UD } from "./segmentation.ts";
 
 /** Moves to control registers, with every rule of SDM Vol. 2, "MOV—Move to/from Control Registers". */
@@ -92,8 +92,10 @@ export const writeCR0 = (core: Core, value: bigint): Fault | undefined => {
       efer &= ~IA32_EFER.LMA;
     }
   }
-  if (changed & (CR0.PG | CR0.CD | CR0.NW) && usesPdptes(next, state.CR4, (efer & IA32_EFER.LMA) !== 0n))
-    if (!loadPdptes(core, state.CR3)) return GP(0);
+  if (changed & (CR0.PG | CR0.CD | CR0.NW) && usesPdptes(next, state.CR4, (efer & IA32_EFER.LMA) !== 0n)) {
+    const fault = reloadPdptes(core, state.CR3);
+    if (fault) return fault;
+  }
   state.CR0 = next;
   state.IA32_EFER = efer;
   if (changed & (CR0.PG | CR0.PE | CR0.WP)) core.invalidate({ kind: "all" });
@@ -106,7 +108,10 @@ export const writeCR3 = (core: Core, value: bigint): Fault | undefined => {
   const keep = pcide && (value & CR3.noInvalidate) !== 0n;
   const next = keep ? value & ~CR3.noInvalidate : value;
   if (is64Bit(state) && next >> BigInt(model.physicalAddressBits)) return GP(0);
-  if (usesPdptes(state.CR0, state.CR4, isIa32e(state)) && !loadPdptes(core, next)) return GP(0);
+  if (usesPdptes(state.CR0, state.CR4, isIa32e(state))) {
+    const fault = reloadPdptes(core, next);
+    if (fault) return fault;
+  }
   state.CR3 = next;
   if (!pcide) core.invalidate({ kind: "non-global" });
   else if (!keep) core.invalidate({ kind: "pcid", pcid: Number(next & CR3.PCID) });
@@ -120,8 +125,10 @@ export const writeCR4 = (core: Core, value: bigint): Fault | undefined => {
   const ia32e = isIa32e(state);
   if (changed & CR4.PAE && ia32e) return GP(0);
   if (changed & value & CR4.PCIDE && (!ia32e || state.CR3 & CR3.PCID)) return GP(0);
-  if (changed & (CR4.PAE | CR4.PGE | CR4.PSE | CR4.SMEP) && usesPdptes(state.CR0, value, ia32e))
-    if (!loadPdptes(core, state.CR3)) return GP(0);
+  if (changed & (CR4.PAE | CR4.PGE | CR4.PSE | CR4.SMEP) && usesPdptes(state.CR0, value, ia32e)) {
+    const fault = reloadPdptes(core, state.CR3);
+    if (fault) return fault;
+  }
   state.CR4 = value;
   if (changed & (CR4.PAE | CR4.PGE | CR4.PSE | CR4.PCIDE | CR4.SMEP | CR4.SMAP | CR4.PKE))
     core.invalidate({ kind: "all" });

@@ -4,6 +4,7 @@ import { RFLAGS } from "../arch/flags.ts";
 import { entry, entryXD, pageFault, pdptePaeReservedLow } from "../arch/paging-entries.ts";
 import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
+import { GuestPhysicalAccess, type VmxSocket } from "./vmx-socket.ts";
 
 /** How memory is accessed: one bit per property, so that the hot path passes a number. No bit set: a supervisor read. */
 export const Access = {
@@ -23,9 +24,9 @@ export const Access = {
  * another walk: a page that is not dirty yet may not be written, because that write must set the dirty flag.
  */
 export class Translation {
-  /** Guest-physical address of the 4-KByte frame that holds the linear address. */
+  /** Physical address of the 4-KByte frame that holds the linear address: after EPT, where that translates. */
   frame = 0;
-  /** Guest-physical address of the byte. */
+  /** Physical address of the byte. */
   address = 0;
   /** Bytes of the page that maps it: 4096, 2 MiB, 4 MiB or 1 GiB; without paging 4096. */
   pageSize = 0;
@@ -37,6 +38,8 @@ export class Translation {
   mayRead = false;
   mayWrite = false;
   mayFetch = false;
+  /** The frame is the APIC-access page: the access is asked of `VmxSocket.apicAccess`, and nothing may be cached. */
+  apicAccess = false;
 }
 
 const result = new Translation();
@@ -59,6 +62,8 @@ const TWO32 = 0x1_0000_0000;
 /** The paging-structure entries used by the walk in progress, to set their accessed flags once it is known to succeed. */
 const usedAddress = new Float64Array(4);
 const usedLow = new Int32Array(4);
+/** Their guest-physical addresses, where EPT translates. */
+const usedGuestAddress = new Float64Array(4);
 
 /** Features that depend on the model, looked up once per model. */
 interface PagingTraits {
@@ -98,13 +103,15 @@ const traitsOf = (model: Core["model"]): PagingTraits => {
  */
 export const walk = (core: Core, high: number, low: number, access: number): Translation | Fault => {
   const view = core.state.view;
+  const vmx = core.vmx;
+  const guest = vmx?.nonRoot ? vmx : undefined;
   const cr0 = view.getUint32(cr0Offset, true);
-  if ((cr0 & PG) === 0) return unpaged(low >>> 0);
+  if ((cr0 & PG) === 0) return unpaged(low >>> 0, access, guest);
   const cr4 = view.getUint32(cr4Offset, true);
   const efer = view.getUint32(eferOffset, true);
   const traits = traitsOf(core.model);
-  if ((cr4 & PAE) === 0) return walk32(core, low, access, cr0, cr4, traits);
-  return walk64(core, high, low, access, cr0, cr4, efer, traits);
+  if ((cr4 & PAE) === 0) return walk32(core, guest, low, access, cr0, cr4, traits);
+  return walk64(core, guest, high, low, access, cr0, cr4, efer, traits);
 };
 
 const halves = new Uint32Array(2);
@@ -116,19 +123,45 @@ export const walkLinear = (core: Core, address: bigint, access: number): Transla
   return walk(core, halves[1]!, halves[0]!, access);
 };
 
-const unpaged = (address: number): Translation => {
+const unpaged = (address: number, access: number, guest: VmxSocket | undefined): Translation | Fault => {
   result.address = address;
   result.frame = address - (address & 0xfff);
   result.pageSize = 4096;
   result.writable = result.user = result.dirty = true;
   result.noExecute = result.global = false;
   result.mayRead = result.mayWrite = result.mayFetch = true;
+  result.apicAccess = false;
+  return guest === undefined ? result : inGuest(guest, 0, address, access);
+};
+
+/**
+ * In VMX non-root operation: `result`, complete but for that, goes on through EPT to a physical address and to the rights that
+ * both translations give.
+ */
+const inGuest = (guest: VmxSocket, high: number, low: number, access: number): Translation | Fault => {
+  if (guest.eptEnabled) {
+    // The address is a user-mode or supervisor-mode one by its page, not by who accesses it.
+    const kind =
+      (access & (Access.WRITE | Access.FETCH)) |
+      (result.user ? GuestPhysicalAccess.USER_MODE_ADDRESS : 0) |
+      (result.writable ? GuestPhysicalAccess.WRITABLE : 0) |
+      (result.noExecute ? GuestPhysicalAccess.EXECUTE_DISABLE : 0);
+    const translation = guest.translateGuestPhysical(result.address, kind, high, low);
+    if (translation instanceof Fault) return translation;
+    result.address = translation.address;
+    result.frame = translation.address - (low & 0xfff);
+    result.mayRead = result.mayRead && translation.mayRead;
+    result.mayWrite = result.mayWrite && translation.mayWrite;
+    result.mayFetch = result.mayFetch && (result.user ? translation.mayFetchUser : translation.mayFetch);
+  }
+  result.apicAccess = result.frame === guest.apicAccessPage;
   return result;
 };
 
 /** SDM Vol. 3, "4-Level Paging" and "PAE Paging": entries of 64 bits. */
 const walk64 = (
   core: Core,
+  guest: VmxSocket | undefined,
   high: number,
   low: number,
   access: number,
@@ -145,6 +178,7 @@ const walk64 = (
   let rights = RW | US; // AND over the levels
   let executeDisable = 0; // OR over the levels
   let used = 0;
+  const ept = guest?.eptEnabled ? guest : undefined;
   let table: number;
   let level: number;
   let reservedHigh: number;
@@ -169,7 +203,13 @@ const walk64 = (
       : level === 2 ? (low >>> 21) & 0x1ff
       : level === 3 ? ((high & 0x7f) << 2) | (low >>> 30)
       : (high >>> 7) & 0x1ff; // biome-ignore format: one row per level
-    const address = table + 8 * index;
+    let address = table + 8 * index;
+    if (ept !== undefined) {
+      const at = ept.translateGuestPhysical(address, GuestPhysicalAccess.TABLE, high, low);
+      if (at instanceof Fault) return at;
+      usedGuestAddress[used] = address;
+      address = at.address;
+    }
     const entryLow = physical.read(address, 4) | 0;
     if ((entryLow & P) === 0) return fault(high, low, access, 0, cr4, efer);
     const entryHigh = physical.read(address + 4, 4) | 0;
@@ -198,6 +238,7 @@ const walk64 = (
     const page = large ? frame - (frame % (1 << pageBits)) : frame;
     return finish(
       core,
+      guest,
       high,
       low,
       access,
@@ -216,6 +257,7 @@ const walk64 = (
 /** SDM Vol. 3, "32-Bit Paging". */
 const walk32 = (
   core: Core,
+  guest: VmxSocket | undefined,
   low: number,
   access: number,
   cr0: number,
@@ -223,8 +265,15 @@ const walk32 = (
   traits: PagingTraits,
 ): Translation | Fault => {
   const { state, physical } = core;
+  const ept = guest?.eptEnabled ? guest : undefined;
   const directory = (state.view.getUint32(cr3Offset, true) & 0xffff_f000) >>> 0;
-  const pdeAddress = directory + 4 * (low >>> 22);
+  let pdeAddress = directory + 4 * (low >>> 22);
+  if (ept !== undefined) {
+    const at = ept.translateGuestPhysical(pdeAddress, GuestPhysicalAccess.TABLE, 0, low);
+    if (at instanceof Fault) return at;
+    usedGuestAddress[0] = pdeAddress;
+    pdeAddress = at.address;
+  }
   const pde = physical.read(pdeAddress, 4) | 0;
   if ((pde & P) === 0) return fault(0, low, access, 0, cr4, 0);
   usedAddress[0] = pdeAddress;
@@ -233,15 +282,23 @@ const walk32 = (
     if ((pde & traits.reserved4M) !== 0) return fault(0, low, access, pageFault.P | pageFault.RSVD, cr4, 0);
     const above = traits.pse36 ? (pde >>> 13) & 0xff : 0;
     const page = above * TWO32 + ((pde & 0xffc0_0000) >>> 0);
-    return finish(core, 0, low, access, cr0, cr4, 0, pde, false, 1, page + (low & 0x3f_ffff), 0x40_0000);
+    const address = page + (low & 0x3f_ffff);
+    return finish(core, guest, 0, low, access, cr0, cr4, 0, pde, false, 1, address, 0x40_0000);
   }
-  const pteAddress = ((pde & 0xffff_f000) >>> 0) + 4 * ((low >>> 12) & 0x3ff);
+  let pteAddress = ((pde & 0xffff_f000) >>> 0) + 4 * ((low >>> 12) & 0x3ff);
+  if (ept !== undefined) {
+    const at = ept.translateGuestPhysical(pteAddress, GuestPhysicalAccess.TABLE, 0, low);
+    if (at instanceof Fault) return at;
+    usedGuestAddress[1] = pteAddress;
+    pteAddress = at.address;
+  }
   const pte = physical.read(pteAddress, 4) | 0;
   if ((pte & P) === 0) return fault(0, low, access, 0, cr4, 0);
   usedAddress[1] = pteAddress;
   usedLow[1] = pte;
   return finish(
     core,
+    guest,
     0,
     low,
     access,
@@ -259,6 +316,7 @@ const walk32 = (
 /** Rights (SDM Vol. 3, "Determination of Access Rights"), accessed and dirty flags, and the result. */
 const finish = (
   core: Core,
+  guest: VmxSocket | undefined,
   high: number,
   low: number,
   access: number,
@@ -290,16 +348,8 @@ const finish = (
   }
   const allowed = (access & Access.WRITE) !== 0 ? write : (access & Access.FETCH) !== 0 ? fetch : read;
   if (!allowed) return fault(high, low, access, pageFault.P, cr4, efer);
-  let dirty = (leafLow & D) !== 0;
-  for (let n = 0; n < used; n++) {
-    let wanted = A;
-    if (n === used - 1 && (access & Access.WRITE) !== 0) {
-      wanted |= D;
-      dirty = true;
-    }
-    if ((usedLow[n]! & wanted) !== wanted)
-      core.physical.write(usedAddress[n]!, (usedLow[n]! | wanted) >>> 0, 4);
-  }
+  const dirty = (leafLow & D) !== 0 || (access & Access.WRITE) !== 0;
+  if (guest === undefined) setFlags(core, used, access);
   result.address = address;
   result.frame = address - (low & 0xfff);
   result.pageSize = pageSize;
@@ -311,7 +361,42 @@ const finish = (
   result.mayRead = read;
   result.mayWrite = write && dirty;
   result.mayFetch = fetch;
-  return result;
+  result.apicAccess = false;
+  return guest === undefined ? result : finishInGuest(core, guest, high, low, access, used);
+};
+
+/** Set accessed flags in the entries that were used, and the dirty flag in the last of them for a write. */
+const setFlags = (core: Core, used: number, access: number): void => {
+  for (let n = 0; n < used; n++) {
+    const wanted = flagsWanted(n, used, access);
+    if ((usedLow[n]! & wanted) !== wanted)
+      core.physical.write(usedAddress[n]!, (usedLow[n]! | wanted) >>> 0, 4);
+  }
+};
+
+const flagsWanted = (n: number, used: number, access: number): number =>
+  n === used - 1 && (access & Access.WRITE) !== 0 ? A | D : A;
+
+/** Flags are set once nothing can go wrong: neither their own writes nor the access itself. */
+const finishInGuest = (
+  core: Core,
+  guest: VmxSocket,
+  high: number,
+  low: number,
+  access: number,
+  used: number,
+): Translation | Fault => {
+  if (guest.eptEnabled)
+    for (let n = 0; n < used; n++) {
+      const wanted = flagsWanted(n, used, access);
+      if ((usedLow[n]! & wanted) === wanted) continue;
+      const kind = GuestPhysicalAccess.TABLE | Access.WRITE;
+      const at = guest.translateGuestPhysical(usedGuestAddress[n]!, kind, high, low);
+      if (at instanceof Fault) return at;
+    }
+  const translation = inGuest(guest, high, low, access);
+  if (!(translation instanceof Fault)) setFlags(core, used, access);
+  return translation;
 };
 
 const fault = (
@@ -331,11 +416,10 @@ const fault = (
 };
 
 /**
- * The four PDPTEs at a CR3 value for PAE paging, or undefined when a present one sets reserved bits, which is #GP(0)
- * (SDM Vol. 3, "PDPTE Registers").
+ * The four PDPTEs at a physical address, for PAE paging, or undefined when a present one sets reserved bits, which is
+ * #GP(0) (SDM Vol. 3, "PDPTE Registers").
  */
-export const readPdptes = (core: Core, cr3: bigint): bigint[] | undefined => {
-  const base = Number(cr3 & 0xffff_ffe0n);
+const readPdptes = (core: Core, base: number): bigint[] | undefined => {
   const { reservedHighPae } = traitsOf(core.model);
   const pdptes: bigint[] = [];
   for (let n = 0; n < 4; n++) {
@@ -347,10 +431,31 @@ export const readPdptes = (core: Core, cr3: bigint): bigint[] | undefined => {
   return pdptes;
 };
 
-/** Reads the PDPTEs and, when they are valid, loads the PDPTE registers. False is #GP(0). */
-export const loadPdptes = (core: Core, cr3: bigint): boolean => {
-  const pdptes = readPdptes(core, cr3);
-  if (pdptes === undefined) return false;
+const pdptBase = (cr3: bigint): number => Number(cr3 & 0xffff_ffe0n);
+
+const enterPdptes = (core: Core, pdptes: readonly bigint[]): void => {
   for (let n = 0; n < 4; n++) core.state.view.setBigUint64(pdpteOffset + 8 * n, pdptes[n]!, true);
-  return true;
+};
+
+/** Reads the PDPTEs at a physical address (no EPT) and, when they are valid, loads the PDPTE registers. False is #GP(0). */
+export const loadPdptes = (core: Core, cr3: bigint): boolean => {
+  const pdptes = readPdptes(core, pdptBase(cr3));
+  if (pdptes !== undefined) enterPdptes(core, pdptes);
+  return pdptes !== undefined;
+};
+
+/** The same as software does it, by MOV to CR or a task switch: through EPT in its guest. */
+export const reloadPdptes = (core: Core, cr3: bigint): Fault | undefined => {
+  let base = pdptBase(cr3);
+  const { vmx } = core;
+  if (vmx?.nonRoot && vmx.eptEnabled) {
+    const kind = GuestPhysicalAccess.TABLE | GuestPhysicalAccess.NO_LINEAR_ADDRESS;
+    const at = vmx.translateGuestPhysical(base, kind, 0, 0);
+    if (at instanceof Fault) return at;
+    base = at.address;
+  }
+  const pdptes = readPdptes(core, base);
+  if (pdptes === undefined) return new Fault(Exception.GP, 0);
+  enterPdptes(core, pdptes);
+  return undefined;
 };

@@ -6,7 +6,7 @@ import { generalRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { type Descriptor, fetchDescriptor, markDescriptor } from "./descriptors.ts";
 import { probeLinear, readLinearBytes, writeLinear, writeLinearBytes } from "./linear-memory.ts";
-import { Access, loadPdptes } from "./page-walk.ts";
+import { Access, reloadPdptes } from "./page-walk.ts";
 import {
   GP,
   getSegment,
@@ -20,6 +20,7 @@ import {
   setSegment,
   TS,
 } from "./segmentation.ts";
+import { VmExit } from "./vmx-socket.ts";
 
 /** SDM Vol. 3, "Task Switching". */
 export type TaskSwitchCause = "JMP" | "CALL" | "IRET" | "interrupt";
@@ -99,7 +100,10 @@ export const switchTask = (
   const selectors = segmentSelectors(next, is32);
   if (is32 && state.CR0 & CR0.PG) {
     const CR3 = BigInt(next.getUint32(TSS32.CR3, true));
-    if (state.CR4 & CR4.PAE && !loadPdptes(core, CR3)) return GP(0, ext);
+    if (state.CR4 & CR4.PAE) {
+      const fault = reloadPdptes(core, CR3);
+      if (fault) return fault instanceof VmExit ? fault : GP(0, ext);
+    }
     state.CR3 = CR3;
     core.invalidate({ kind: "non-global" });
   }
