@@ -322,7 +322,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
       this.#afterVmExit();
       return;
     }
-    if (this.nmiPending && (blocking & 0xb) === 0) {
+    if (this.nmiPending && (blocking & 0xb) === 0 && !(vmx?.nonRoot && vmx.virtualNmis)) {
       this.nmiPending = false;
       this.engine.module.settle();
       deliver(this, { type: "NMI", vector: Exception.NMI, midRepeat: this.#midRepeat });

@@ -102,6 +102,8 @@ export interface VmxSocket {
   boundaryBeforeInterrupts(): boolean;
   /** Physical interrupts are not delivered through the guest's IDT: only their VM exit counts. */
   readonly externalInterruptExiting: boolean;
+  /** Interruptibility bit 3 is blocking of virtual NMIs; real ones cause VM exits, which boundaryBeforeNmi has seen to. */
+  readonly virtualNmis: boolean;
   /** Some event would be recognized if RFLAGS.IF allowed it: an interrupt window, a virtual interrupt. */
   readonly wantsInterruptibility: boolean;
   /** An event could end the activity state HLT, shutdown or wait-for-SIPI of a guest. */

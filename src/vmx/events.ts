@@ -127,8 +127,24 @@ export const boundaryBeforeNmi = (vmx: VmxProcessor): boolean => {
       return true;
     }
   }
-  if (!nmiWindowOpen(vmx)) return false;
-  vmExit(vmx, new VmExit(ExitReason.NMI_WINDOW));
+  if (nmiWindowOpen(vmx)) {
+    vmExit(vmx, new VmExit(ExitReason.NMI_WINDOW));
+    return true;
+  }
+  return virtualizedNmi(vmx);
+};
+
+/** With "virtual NMIs", interruptibility bit 3 says nothing of real NMIs: they cause VM exits whatever it is. */
+const virtualizedNmi = (vmx: VmxProcessor): boolean => {
+  const { core } = vmx;
+  if (!core.nmiPending || !(vmx.pinBased & virtualNMIs) || vmx.hostNmiBlocking) return false;
+  if (core.state.view.getUint32(interruptibilityOffset, true) & shadow) return false;
+  core.nmiPending = false;
+  const event: Event = { type: "NMI", vector: Exception.NMI };
+  const exit = new VmExit(ExitReason.EXCEPTION_OR_NMI, 0n, {
+    interruptionInformation: interruptionOf(event),
+  });
+  vmExit(vmx, exit, event);
   return true;
 };
 
@@ -204,6 +220,7 @@ export const physicalNmiBlocking = (vmx: VmxProcessor, blocking: number): number
 
 export const exitsExternalInterrupts = (vmx: VmxProcessor): boolean =>
   (vmx.pinBased & externalInterruptExiting) !== 0;
+export const hasVirtualNmis = (vmx: VmxProcessor): boolean => (vmx.pinBased & virtualNMIs) !== 0;
 export const wantsInterruptWindow = (vmx: VmxProcessor): boolean =>
   (vmx.processorBased & interruptWindowExiting) !== 0;
 /** An exit after every instruction. */

@@ -135,6 +135,9 @@ export class VmxProcessor implements VmxSocket {
   get externalInterruptExiting(): boolean {
     return events.exitsExternalInterrupts(this);
   }
+  get virtualNmis(): boolean {
+    return events.hasVirtualNmis(this);
+  }
   get wantsInterruptibility(): boolean {
     return events.wantsInterruptWindow(this);
   }
