@@ -11,7 +11,10 @@ import {
 } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
+import { firstRefusal } from "./checks/index.ts";
+import type { EntryFacts } from "./entry-facts.ts";
 import * as events from "./events.ts";
+import { liveFacts } from "./live-facts.ts";
 import { PreemptionTimer } from "./preemption-timer.ts";
 import { vmExit } from "./vm-exit.ts";
 import { Vmcs } from "./vmcs.ts";
@@ -41,6 +44,8 @@ export class VmxProcessor implements VmxSocket {
   entryControls = 0;
   exceptionBitmap = 0;
 
+  /** What the checks of VM entry look at. */
+  readonly facts: EntryFacts;
   readonly preemptionTimer: PreemptionTimer;
   /** A monitor trap flag VM exit is due at the next boundary: VM entry injected one. */
   monitorTrapPending = false;
@@ -59,6 +64,7 @@ export class VmxProcessor implements VmxSocket {
     this.memory = engine.guest;
     this.vmcs = new Vmcs(engine.guest.view);
     this.preemptionTimer = new PreemptionTimer(core);
+    this.facts = liveFacts(this);
   }
 
   get observer(): Observer | undefined {
@@ -79,7 +85,13 @@ export class VmxProcessor implements VmxSocket {
 
   /** The first check of VM entry that does not hold, of those that need be made again. */
   refusal(): EntryRefusal | undefined {
-    return undefined;
+    const failure = firstRefusal(this.facts);
+    if (failure === undefined) return undefined;
+    const { check, group } = failure;
+    const { otherwise } = group;
+    return otherwise.kind === "VMfailValid"
+      ? otherwise
+      : { ...otherwise, qualification: BigInt(check.qualification ?? 0) };
   }
 
   /** The guest's state is loaded. */
