@@ -13,7 +13,7 @@ const REGISTER = { PMBASE: 0x40, ACPI_CNTL: 0x44, PIRQA_ROUT: 0x60, PIRQE_ROUT: 
 const ACPI_EN = 0x80;
 const ROUTE_DISABLED = 0x80;
 /** PIRQx_ROUT: the interrupts that a PIRQ may be routed to; the others are reserved. */
-const ROUTABLE_IRQS = [3, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15];
+export const ROUTABLE_IRQS = [3, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15];
 /** PIRQA is wired to this I/O APIC input, PIRQB to the next, and so on. */
 export const PIRQ_IO_APIC_INPUT = 16;
 
@@ -57,7 +57,7 @@ export class Ich9Lpc {
     this.function = own;
     own.defineRegister(REGISTER.PMBASE, 4, 1, 0xff80);
     own.defineRegister(REGISTER.ACPI_CNTL, 1, 0, 0x87);
-    for (let i = 0; i < PIRQ_COUNT; i++) own.defineRegister(routeRegister(i), 1, ROUTE_DISABLED, 0x8f);
+    for (let i = 0; i < PIRQ_COUNT; i++) own.defineRegister(pirqRouteRegister(i), 1, ROUTE_DISABLED, 0x8f);
     own.defineRegister(REGISTER.RCBA, 4, 0, 0xffff_c001);
     own.watch(REGISTER.PMBASE, 5, () => this.#mapPowerManagement());
     own.watch(REGISTER.PIRQA_ROUT, 12, () => this.#driveIsa());
@@ -82,7 +82,7 @@ export class Ich9Lpc {
 
   /** What firmware does: route PIRQA (0) to PIRQH (7) to an ISA interrupt. */
   routePirq(pirq: number, irq: number): void {
-    this.function.write(routeRegister(pirq), irq, 1);
+    this.function.write(pirqRouteRegister(pirq), irq, 1);
   }
 
   #mapPowerManagement(): void {
@@ -98,7 +98,7 @@ export class Ich9Lpc {
   #driveIsa(): void {
     let levels = 0;
     for (const [i, asserted] of this.#pirqLevels.entries()) {
-      const route = this.function.register(routeRegister(i), 1);
+      const route = this.function.register(pirqRouteRegister(i), 1);
       if (asserted && (route & ROUTE_DISABLED) === 0) levels |= 1 << (route & 0xf);
     }
     for (const [irq, line] of this.#isaLines)
@@ -107,5 +107,6 @@ export class Ich9Lpc {
   }
 }
 
-const routeRegister = (pirq: number): number =>
+/** The register that routes PIRQA (0) to PIRQH (7). */
+export const pirqRouteRegister = (pirq: number): number =>
   pirq < 4 ? REGISTER.PIRQA_ROUT + pirq : REGISTER.PIRQE_ROUT + pirq - 4;

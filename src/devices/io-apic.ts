@@ -13,7 +13,7 @@ const MMIO = { IOREGSEL: 0x00, IOWIN: 0x10, EOIR: 0x40 } as const;
 const INDEX = { IOAPICID: 0x00, IOAPICVER: 0x01, IOAPICARB: 0x02, IOREDTBL: 0x10 } as const;
 
 /** Version 0x20, the first with an EOI register; highest redirection entry in bits 23:16. */
-const VERSION = 0x20 | ((IO_APIC_PINS - 1) << 16);
+export const IO_APIC_VERSION = 0x20 | ((IO_APIC_PINS - 1) << 16);
 
 /** Low half of a redirection entry: 82093AA datasheet, "I/O Redirection Table Registers". */
 // biome-ignore format: one row per fact
@@ -94,7 +94,7 @@ export class IoApic implements RegisterBlock, EoiListener {
   #readWindow(): number {
     const { IOREGSEL, IOAPICID, low, high } = this.state;
     if (IOREGSEL === INDEX.IOAPICID || IOREGSEL === INDEX.IOAPICARB) return IOAPICID;
-    if (IOREGSEL === INDEX.IOAPICVER) return VERSION;
+    if (IOREGSEL === INDEX.IOAPICVER) return IO_APIC_VERSION;
     const pin = (IOREGSEL - INDEX.IOREDTBL) >> 1;
     if (pin < 0 || pin >= IO_APIC_PINS) return 0;
     return ((IOREGSEL & 1) === 0 ? low : high)[pin]! >>> 0;

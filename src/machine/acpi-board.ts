@@ -1,4 +1,4 @@
-/** What the tables say about the board. */
+/** What tables tell software about the board: ACPI's, and those of the MultiProcessor and PCI IRQ Routing specifications. */
 export interface AcpiBoard {
   /** Local APIC IDs of the logical processors, the bootstrap processor first; all below 255. */
   readonly apicIds: readonly number[];
@@ -30,3 +30,14 @@ export interface AcpiBoard {
   /** Ports of the firmware configuration device. */
   readonly fwCfg?: { readonly start: number; readonly length: number };
 }
+
+/** "MPS INTI Flags", the same in MP tables and the MADT: active high, level triggered. 0 is what the bus has. */
+const INTI_HIGH_LEVEL = 0b1101;
+
+/** ISA interrupts that reach another I/O APIC input than the one of their number, or otherwise than the bus has it. */
+export const isaInputOverrides = ({
+  interrupts: { sci },
+}: AcpiBoard): readonly { readonly irq: number; readonly input: number; readonly flags: number }[] => [
+  { irq: 0, input: 2, flags: 0 }, // the 8254
+  { irq: sci, input: sci, flags: INTI_HIGH_LEVEL },
+];

@@ -1,7 +1,8 @@
 import { ACPI_DISABLE, ACPI_ENABLE, PM_BLOCK } from "../devices/acpi-pm.ts";
 import { hpetBlockId } from "../devices/hpet.ts";
-import type { AcpiBoard } from "./acpi-board.ts";
+import { type AcpiBoard, isaInputOverrides } from "./acpi-board.ts";
 import { dsdtTerms } from "./dsdt.ts";
+import { setChecksum, TableBytes } from "./table-bytes.ts";
 
 // ACPI Specification 6.4, section 5.2 "ACPI System Description Tables"; names are its own.
 
@@ -37,38 +38,16 @@ const BOOT_ARCH = { LEGACY_DEVICES: 1 << 0, I8042: 1 << 1, VGA_NOT_PRESENT: 1 <<
 const NO_C2 = 0x0fff;
 const NO_C3 = 0x0fff;
 
-/** MADT, "MPS INTI Flags": active high, level triggered; 0 is what the bus has. */
-const INTI_HIGH_LEVEL = 0b1101;
-
-class Bytes {
-  readonly list: number[] = [];
-
-  put(size: 1 | 2 | 4 | 8, ...values: readonly number[]): this {
-    for (const value of values)
-      for (let i = 0; i < size; i++) this.list.push(Math.floor(value / 2 ** (8 * i)) & 0xff);
-    return this;
-  }
-
-  text(characters: string): this {
-    for (const character of characters) this.list.push(character.charCodeAt(0));
-    return this;
-  }
-
+class AcpiBytes extends TableBytes {
   /** Generic Address Structure, section 5.2.3.2. */
   address(space: number, bitWidth: number, accessSize: number, address: number): this {
     return this.put(1, space, bitWidth, 0, accessSize).put(8, address);
   }
 }
 
-/** Make the bytes sum to 0 modulo 256 by the one at `at`. */
-const setChecksum = (bytes: Uint8Array, at: number, length = bytes.length): void => {
-  bytes[at] = 0;
-  bytes[at] = -bytes.subarray(0, length).reduce((sum, byte) => sum + byte, 0);
-};
-
 /** A table with its header (section 5.2.6). */
 const table = (signature: string, revision: number, body: readonly number[]): Uint8Array => {
-  const header = new Bytes()
+  const header = new AcpiBytes()
     .text(signature)
     .put(4, HEADER_LENGTH + body.length)
     .put(1, revision, 0)
@@ -84,7 +63,7 @@ const table = (signature: string, revision: number, body: readonly number[]): Ui
 
 /** Firmware ACPI Control Structure: 64 bytes, without a checksum. */
 const facs = (): Uint8Array => {
-  const bytes = new Bytes().text("FACS").put(4, 64, 0, 0, 0, 0).put(8, 0).put(1, 2);
+  const bytes = new AcpiBytes().text("FACS").put(4, 64, 0, 0, 0, 0).put(8, 0).put(1, 2);
   return Uint8Array.from({ length: 64 }, (_, i) => bytes.list[i] ?? 0);
 };
 
@@ -94,8 +73,8 @@ const fadt = (board: AcpiBoard, facsAddress: number, dsdtAddress: number): Uint8
   const { PM1a_EVT, PM1a_CNT, PM_TMR, GPE0 } = PM_BLOCK;
   const port = (block: { readonly offset: number }) => pmBase + block.offset;
   const { WBINVD, PROC_C1, SLP_BUTTON, FIX_RTC, TMR_VAL_EXT, RESET_REG_SUP } = FADT_FLAG;
-  const none = (b: Bytes) => b.address(0, 0, 0, 0);
-  const bytes = new Bytes()
+  const none = (b: AcpiBytes) => b.address(0, 0, 0, 0);
+  const bytes = new AcpiBytes()
     .put(4, facsAddress, dsdtAddress)
     .put(1, 0, 1) // Preferred_PM_Profile: desktop
     .put(2, interrupts.sci)
@@ -125,13 +104,11 @@ const fadt = (board: AcpiBoard, facsAddress: number, dsdtAddress: number): Uint8
 const madt = (board: AcpiBoard): Uint8Array => {
   const PCAT_COMPAT = 1;
   const ENABLED = 1;
-  const bytes = new Bytes().put(4, board.localApic, PCAT_COMPAT);
+  const bytes = new AcpiBytes().put(4, board.localApic, PCAT_COMPAT);
   for (const [uid, apicId] of board.apicIds.entries()) bytes.put(1, 0, 8, uid, apicId).put(4, ENABLED);
   bytes.put(1, 1, 12, board.ioApicId ?? 0, 0).put(4, board.ioApic, 0);
-  // Interrupt source overrides: the 8254 is wired to input 2; the SCI is an active-high level.
-  bytes.put(1, 2, 10, 0, 0).put(4, 2).put(2, 0);
-  const { sci } = board.interrupts;
-  bytes.put(1, 2, 10, 0, sci).put(4, sci).put(2, INTI_HIGH_LEVEL);
+  for (const { irq, input, flags } of isaInputOverrides(board))
+    bytes.put(1, 2, 10, 0, irq).put(4, input).put(2, flags);
   // NMI is LINT1 of every processor.
   bytes.put(1, 4, 6, 0xff).put(2, 0).put(1, 1);
   return table("APIC", 5, bytes.list);
@@ -140,7 +117,7 @@ const madt = (board: AcpiBoard): Uint8Array => {
 /** IA-PC HPET specification 1.0a, "The HPET Description Table". */
 const hpetTable = (board: AcpiBoard): Uint8Array => {
   const MINIMUM_TICK = 0x80; // counts between periodic interrupts without losing one
-  const bytes = new Bytes()
+  const bytes = new AcpiBytes()
     .put(4, hpetBlockId(board.hpetTimers ?? 3))
     .address(SYSTEM_MEMORY, 64, 0, board.hpet)
     .put(1, 0)
@@ -151,12 +128,12 @@ const hpetTable = (board: AcpiBoard): Uint8Array => {
 
 /** PCI Firmware Specification 3.3, "MCFG Table Description": segment 0, buses 0 to 255. */
 const mcfg = (board: AcpiBoard): Uint8Array =>
-  table("MCFG", 1, new Bytes().put(8, 0, board.ecam).put(2, 0).put(1, 0, 255).put(4, 0).list);
+  table("MCFG", 1, new AcpiBytes().put(8, 0, board.ecam).put(2, 0).put(1, 0, 255).put(4, 0).list);
 
 /** Root System Description Pointer, revision 2. */
 const rsdp = (rsdtAddress: number, xsdtAddress: number): Uint8Array => {
   const bytes = Uint8Array.from(
-    new Bytes()
+    new AcpiBytes()
       .text("RSD PTR ")
       .put(1, 0)
       .text(OEM_ID)
@@ -185,8 +162,8 @@ export const buildAcpiTables = (board: AcpiBoard, tablesAddress: number, rsdpAdd
   const roots = [fadt(board, facsAddress, dsdtAddress), madt(board), hpetTable(board), mcfg(board)].map(
     place,
   );
-  const rsdt = place(table("RSDT", 1, new Bytes().put(4, ...roots).list));
-  const xsdt = place(table("XSDT", 1, new Bytes().put(8, ...roots).list));
+  const rsdt = place(table("RSDT", 1, new AcpiBytes().put(4, ...roots).list));
+  const xsdt = place(table("XSDT", 1, new AcpiBytes().put(8, ...roots).list));
   return {
     rsdp: { address: rsdpAddress, bytes: rsdp(rsdt, xsdt) },
     tables: { address: tablesAddress, bytes: Uint8Array.from(placed) },

@@ -1,5 +1,6 @@
 import { pciHoleStart } from "../cpu/guest-memory.ts";
 import { FW_CFG_PORT, FW_CFG_PORTS } from "../devices/fw-cfg.ts";
+import type { AcpiBoard } from "./acpi-board.ts";
 import { acpiLoaderFiles } from "./acpi-loader.ts";
 import { type AcpiTables, buildAcpiTables } from "./acpi-tables.ts";
 import { isaInterrupts, memoryMap, pirqIsaIrqs, ports } from "./board-map.ts";
@@ -23,6 +24,7 @@ import {
 import { type BootChoice, planBoot } from "./boot/plan.ts";
 import { Pc } from "./pc.ts";
 import type { PcConfiguration, PcOutputs } from "./pc-doors.ts";
+import { systemTables } from "./system-tables.ts";
 
 /** A board without what only an image decides. */
 export type BoardConfiguration = Omit<
@@ -45,29 +47,28 @@ const TABLES_OFFSET = 64;
 const PAGE = 4096;
 const ECAM_BYTES = 0x1000_0000;
 
+/** What the tables of a board say. */
+export const boardFacts = (processors: number): AcpiBoard => ({
+  apicIds: Array.from({ length: processors }, (_, index) => index),
+  localApic: memoryMap.localApic,
+  ioApic: memoryMap.ioApic,
+  hpet: memoryMap.hpet,
+  ecam: memoryMap.ecam,
+  pciMemory: [{ start: memoryMap.barsStart, length: memoryMap.barsEnd - memoryMap.barsStart }],
+  pmBase: ports.acpiPm,
+  smiCommand: ports.smiCommand,
+  interrupts: isaInterrupts,
+  serialPorts: [
+    { start: ports.com1, irq: isaInterrupts.com1 },
+    { start: ports.com2, irq: isaInterrupts.com2 },
+  ],
+  pirqIsaIrqs,
+  fwCfg: { start: FW_CFG_PORT, length: FW_CFG_PORTS },
+});
+
 /** The board's ACPI tables, to be placed at `tablesAddress` and their root pointer at `rsdpAddress`. */
 export const acpiTablesOf = (processors: number, tablesAddress: number, rsdpAddress: number): AcpiTables =>
-  buildAcpiTables(
-    {
-      apicIds: Array.from({ length: processors }, (_, index) => index),
-      localApic: memoryMap.localApic,
-      ioApic: memoryMap.ioApic,
-      hpet: memoryMap.hpet,
-      ecam: memoryMap.ecam,
-      pciMemory: [{ start: memoryMap.barsStart, length: memoryMap.barsEnd - memoryMap.barsStart }],
-      pmBase: ports.acpiPm,
-      smiCommand: ports.smiCommand,
-      interrupts: isaInterrupts,
-      serialPorts: [
-        { start: ports.com1, irq: isaInterrupts.com1 },
-        { start: ports.com2, irq: isaInterrupts.com2 },
-      ],
-      pirqIsaIrqs,
-      fwCfg: { start: FW_CFG_PORT, length: FW_CFG_PORTS },
-    },
-    tablesAddress,
-    rsdpAddress,
-  );
+  buildAcpiTables(boardFacts(processors), tablesAddress, rsdpAddress);
 
 const placedTables = ({ processors }: BoardConfiguration): AcpiTables =>
   acpiTablesOf(processors, ACPI_WINDOW.start + TABLES_OFFSET, ACPI_WINDOW.start);
@@ -140,10 +141,15 @@ export const powerOnMachine = (machine: BootableMachine, outputs: PcOutputs, bef
   }
   if (configuration.hasFirmware) tellFirmware(pc);
   for (const segment of plan.segments) writeSegment(pc, segment);
-  for (const { address, bytes } of acpi === undefined ? [] : [acpi.rsdp, acpi.tables])
-    pc.guest.writeBytes(address, bytes);
   const bootstrap = pc.processors[0]!;
   bootstrap.select();
+  if (acpi !== undefined)
+    for (const { address, bytes } of [
+      acpi.rsdp,
+      acpi.tables,
+      ...systemTables(boardFacts(configuration.processors), bootstrap),
+    ])
+      pc.guest.writeBytes(address, bytes);
   applyInitialState(bootstrap.state, plan.cpu);
   bootstrap.invalidate({ kind: "all" });
   return pc;

@@ -33,7 +33,7 @@ interface Outcome {
   readonly bytes: number;
 }
 
-const bootAndRun = async (guest: Guest, processors: number): Promise<Outcome> => {
+const bootAndRun = async (guest: Guest, processors: number, options = ""): Promise<Outcome> => {
   const disk = new MemoryDisk(16 * 1024 * 1024);
   const machine = await Machine.create({ memoryMiB: 512, processors, disks: [disk] });
   let text = "";
@@ -43,7 +43,7 @@ const bootAndRun = async (guest: Guest, processors: number): Promise<Outcome> =>
   const booted = await machine.boot({
     image: readFileSync(guest.kernel),
     initrd: readFileSync(guest.initrd),
-    commandLine: `console=ttyS0 quiet ws.run="${script}"`,
+    commandLine: `console=ttyS0 quiet ${options} ws.run="${script}"`,
   });
   expect(booted.message).toBeUndefined();
   const result = await machine.run({ timeout: 600 });
@@ -102,6 +102,27 @@ describe.each(cases)("Debian $flavour on $processors processor(s)", ({ flavour, 
         return context.skip("Debian's packages are not available");
       const again = await bootAndRun(guest, processors);
       expect([again.result.instructions, again.hash]).toEqual([outcome.result.instructions, outcome.hash]);
+    },
+    900_000,
+  );
+});
+
+/** A kernel that is told to leave part of the board alone. */
+describe.runIf(all)("Debian's cloud kernel, with less than the board offers", () => {
+  it.each([
+    // The HPET or the 8254 ticks, and PCI interrupts come through the 8259s.
+    { option: "nolapic", reason: "power-off" },
+    // The PCI IRQ Routing Table says where PCI interrupts go; nothing says how to power off.
+    { option: "acpi=off", reason: "halted" },
+  ])(
+    "writes to its disk with $option, and stops as well as it can",
+    async ({ option, reason }, context) => {
+      const guest = await debianGuest("cloud-amd64", { progress: (line) => console.error(line) });
+      if ("unavailable" in guest) return context.skip("Debian's packages are not available");
+      const { result, text } = await bootAndRun(guest, 1, option);
+      expect(text.split(/\r?\n/)).toContain(`${sha256(numbers)}  -`);
+      expect(text).toContain(DONE_MARKER);
+      expect(result.reason).toBe(reason);
     },
     900_000,
   );
