@@ -109,7 +109,7 @@ describe.each(cases)("Debian $flavour on $processors processor(s)", ({ flavour, 
 
 /** A kernel that is told to leave part of the board alone. */
 describe.runIf(all)("Debian's cloud kernel, with less than the board offers", () => {
-  it.each([
+  it.for([
     // The HPET or the 8254 ticks, and PCI interrupts come through the 8259s.
     { option: "nolapic", reason: "power-off" },
     // The PCI IRQ Routing Table says where PCI interrupts go; nothing says how to power off.
