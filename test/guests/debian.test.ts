@@ -116,6 +116,7 @@ describe.runIf(all)("Debian's cloud kernel, with less than the board offers", ()
     { option: "acpi=off", reason: "halted" },
   ])(
     "writes to its disk with $option, and stops as well as it can",
+    { timeout: 900_000 },
     async ({ option, reason }, context) => {
       const guest = await debianGuest("cloud-amd64", { progress: (line) => console.error(line) });
       if ("unavailable" in guest) return context.skip("Debian's packages are not available");
@@ -124,6 +125,5 @@ describe.runIf(all)("Debian's cloud kernel, with less than the board offers", ()
       expect(text).toContain(DONE_MARKER);
       expect(result.reason).toBe(reason);
     },
-    900_000,
   );
 });
