@@ -1,4 +1,5 @@
 import { InterpreterModule, type RuntimeCalls } from "../codegen/interpreter-module.ts";
+import type { Instruction } from "../isa/instruction.ts";
 import { CpuState } from "../state/cpu-state.ts";
 import { CodeCache } from "./code-cache.ts";
 import { CodeModes } from "./code-mode.ts";
@@ -16,8 +17,7 @@ const maximumModes = 4096;
 const maximumHandlers = 10_000;
 /** A VMX instruction that ended in VMfail. */
 export interface VmFail {
-  /** Its mnemonic: "VMLAUNCH". */
-  readonly instruction: string;
+  readonly instruction: Instruction;
   /** VM-instruction error number of VMfailValid; undefined: VMfailInvalid, there was no current VMCS to put one into. */
   readonly error: number | undefined;
 }
@@ -38,7 +38,7 @@ export interface Observer {
   vmExit?(exit: VmExit, processor: Core): void;
   /** A VM entry has succeeded: the guest's state is loaded, an event to be injected is not delivered yet. */
   vmEntry?(processor: Core): void;
-  /** A VM entry fails; RIP is still that of VMLAUNCH or VMRESUME, nothing of the guest's or host's state is loaded. */
+  /** A VM entry fails, and the host's state is not loaded yet. RIP is still that of VMLAUNCH or VMRESUME, but with reason 34 the guest's state is loaded. */
   vmEntryFailure?(failure: VmEntryFailure, processor: Core): void;
   /** A VMX instruction ends in VMfail, VMLAUNCH and VMRESUME too; RIP is still its own. */
   vmFail?(failure: VmFail, processor: Core): void;
