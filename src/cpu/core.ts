@@ -33,6 +33,10 @@ export interface LocalApicSocket {
   hasInterrupt(): boolean;
   /** INTA: take the interrupt; its vector. */
   acknowledge(): number;
+  /** IA32_APIC_BASE.BSP: after INIT the processor starts at the reset vector instead of waiting for a start-up IPI. */
+  readonly bootstrap: boolean;
+  /** What INIT does to the local APIC. */
+  initialize(): void;
 }
 
 /** What a procedure reports besides a fault: nothing (go on at state.RIP, which it has set), or why to stop. */

@@ -78,6 +78,8 @@ export class FakeCore implements Core {
     taskPriorityClass: 0,
     hasInterrupt: () => false,
     acknowledge: () => 0xff,
+    bootstrap: true,
+    initialize: () => {},
   };
 
   clockNs(): number {

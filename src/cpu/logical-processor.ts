@@ -28,6 +28,7 @@ import { MemorySlowPath } from "./memory-slow-path.ts";
 import { is64Bit } from "./mode.ts";
 import { Access, walkLinear } from "./page-walk.ts";
 import { procedures } from "./procedures.ts";
+import { hasSignal, signalWakes, takeSignals } from "./signals.ts";
 import { Monitor } from "./system.ts";
 import { unitFault } from "./units.ts";
 import { VmExit, type VmxSocket } from "./vmx-socket.ts";
@@ -175,6 +176,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const { activity } = this.state;
     if (activity === 0) return true;
     if (this.vmx?.nonRoot) return this.vmx.wakes;
+    if (signalWakes(this)) return true;
     if (activity !== activityHlt) return false;
     if (this.nmiPending || this.state.pendingDebug !== 0) return true;
     if (!this.apic.hasInterrupt()) return false;
@@ -312,6 +314,11 @@ export class LogicalProcessor implements Core, RunningProcessor {
     if (vmx?.nonRoot && vmx.boundaryBeforeTraps()) {
       this.#afterVmExit();
       return;
+    }
+    if (hasSignal(this) && !vmx?.nonRoot) {
+      this.engine.module.settle();
+      takeSignals(this);
+      this.#refresh();
     }
     const blocking = view.getUint32(interruptibilityOffset, true);
     if (view.getUint32(pendingDebugOffset, true) !== 0) {

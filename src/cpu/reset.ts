@@ -10,7 +10,7 @@ import { setSegment } from "./segmentation.ts";
 /** SDM Vol. 3, "Processor State After Reset" and "MP Initialization Protocol". Activity states are the VMCS's. */
 
 const activityActive = 0;
-const activityWaitForSipi = 3;
+export const activityWaitForSipi = 3;
 
 const readWriteData = 0x93;
 

@@ -7,7 +7,7 @@ export interface ProcessorPins {
   interruptRequest(pending: boolean): void;
   /** An edge on NMI. */
   nmi(): void;
-  /** An INIT has arrived. The processor calls `initialize` on this local APIC when it takes it. */
+  /** An INIT has arrived, which the processor may have to keep waiting; it calls `initialize` on this local APIC when it takes it. */
   init(): void;
   /** A start-up IPI has arrived; only a processor that waits for one heeds it. */
   startup(vector: number): void;

@@ -15,6 +15,7 @@ import { arbitrationPriority, deliverableVector, processorPriority } from "./api
 import { ApicTimer } from "./apic-timer.ts";
 import type { LocalApicOptions } from "./local-apic-doors.ts";
 import {
+  APIC_BASE,
   APIC_VERSION,
   type ApicRegister,
   apicRegisters,
@@ -118,6 +119,11 @@ export class LocalApic implements ApicAgent, RegisterBlock {
   }
 
   // --- the processor's side
+
+  /** IA32_APIC_BASE.BSP. */
+  get bootstrap(): boolean {
+    return (this.#registers.apicBase & APIC_BASE.BSP) !== 0;
+  }
 
   get mode(): ApicMode {
     return modeOf(this.#registers.apicBase) as ApicMode;

@@ -166,6 +166,47 @@ describe("several processors", () => {
     expect(pc.guest.readBytes(0x500, 2)).toEqual(Uint8Array.of(processors - 1, 0));
   });
 
+  it("an INIT stops a running one until the next start-up interrupt, which a running one ignores", () => {
+    const icr = (command: number) => `mov dword ptr [ebx], ${command}`;
+    const wait = (count: number) => `mov ecx, 30000\n pause${count}: loop pause${count}`;
+    const bootstrap = machineCode(
+      `
+        mov esi, others
+        mov edi, 0x8000
+        mov ecx, 64
+        rep movsb
+        mov ebx, 0xfee00300
+        ${icr(0xc4500)}
+        ${icr(0xc4608)}
+        ${wait(1)}
+        ${icr(0xc4609)}   ; lost: it runs
+        ${wait(2)}
+        ${icr(0xc4500)}
+        mov edx, dword ptr [0x500]
+        ${wait(3)}
+        cmp edx, dword ptr [0x500]   ; it stands still
+        mov al, 1
+        jne end
+        ${icr(0xc4608)}
+        ${wait(4)}
+        cmp edx, dword ptr [0x500]   ; it counts from 1 again
+        mov al, 2
+        je end
+        mov al, 3
+      end: out 0xf4, al
+      others:
+      `,
+      { codeSize: 32, origin: BigInt(ORIGIN) },
+    );
+    const counting = machineCode("mov dword ptr [0x500], 0\n again: inc dword ptr [0x500]\n jmp again", {
+      codeSize: 16,
+      origin: 0x8000n,
+    });
+    const image = new Uint8Array([...bootstrap, ...counting, ...new Uint8Array(64)]);
+    const pc = pcOf(image, { codeSize: 32, processors: 2 });
+    expect(pc.run(1e6, true)).toEqual({ kind: "debug-exit", status: (3 << 1) | 1 });
+  });
+
   it("the order in which they run does not depend on how a run is cut", () => {
     const states = [1e6, 5003, 71].map((piece) => {
       const pc = pcOf(multiprocessor(3), { codeSize: 32, processors: 4 });

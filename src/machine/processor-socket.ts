@@ -3,7 +3,7 @@ import type { PortBus } from "../bus/port-io.ts";
 import type { CpuModel } from "../cpu/core.ts";
 import type { ExecutionEngine } from "../cpu/execution-engine.ts";
 import { LogicalProcessor } from "../cpu/logical-processor.ts";
-import { powerOn, takeInit, takeStartup } from "../cpu/reset.ts";
+import { powerOn } from "../cpu/reset.ts";
 import type { ApicBus } from "../devices/apic-bus.ts";
 import { LocalApic } from "../devices/local-apic.ts";
 import { VmxProcessor } from "../vmx/vmx-processor.ts";
@@ -13,8 +13,6 @@ import type { VirtualClock } from "./virtual-clock.ts";
 
 /** Virtual time that RDTSC takes, beyond its instruction: delay loops read it again and again. */
 const timeStampReadNs = 20;
-
-type ProcessorRequest = "init" | { readonly startup: number };
 
 /** The board around a processor. */
 export interface SocketSurroundings {
@@ -46,7 +44,6 @@ export class ProcessorSocket {
   /** The processor would do nothing if run. Refreshed after each turn. */
   waiting = false;
   readonly #around: SocketSurroundings;
-  readonly #requests: ProcessorRequest[] = [];
   /** The line that MWAIT waits for, and what it held when the wait began. */
   #monitored: { readonly line: Uint8Array; readonly before: Uint8Array } | undefined;
   #lineChanged = false;
@@ -68,7 +65,7 @@ export class ProcessorSocket {
   }
 
   #localApic(id: number, bootstrap: boolean): LocalApic {
-    const { clock, apicBus, model, externalVector, interruptRun } = this.#around;
+    const { clock, apicBus, model, externalVector } = this.#around;
     return new LocalApic({
       id,
       bootstrap,
@@ -80,11 +77,19 @@ export class ProcessorSocket {
         },
         nmi: () => {
           this.processor.nmiPending = true;
-          this.waiting = false;
-          interruptRun();
+          this.#signal();
         },
-        init: () => this.#request("init"),
-        startup: (vector) => this.#request({ startup: vector }),
+        init: () => {
+          this.processor.initPending = true;
+          // A start-up IPI before it would have been followed by its reset.
+          this.processor.sipiVector = undefined;
+          this.#signal();
+        },
+        startup: (vector) => {
+          // A second one finds the processor started.
+          this.processor.sipiVector ??= vector;
+          this.#signal();
+        },
         smi: () => {},
         apicPage: (address) => {
           this.apicPage = address;
@@ -133,8 +138,8 @@ export class ProcessorSocket {
     return BigInt(this.#around.clock.nowNs);
   }
 
-  #request(request: ProcessorRequest): void {
-    this.#requests.push(request);
+  /** A signal is latched: the processor shall look at it between two instructions. */
+  #signal(): void {
     this.waiting = false;
     this.#around.interruptRun();
   }
@@ -154,7 +159,6 @@ export class ProcessorSocket {
     processor.select();
     if (this.#lineChanged) processor.endMonitor();
     this.#lineChanged = false;
-    this.#serve();
   }
 
   endTurn(): void {
@@ -167,16 +171,5 @@ export class ProcessorSocket {
     else if (this.#guestTimer.deadlineNs !== undefined) this.#guestTimer.disarm();
     const line = processor.monitoredLine();
     this.#monitored = line && { line, before: line.slice() };
-  }
-
-  /** INIT and start-up IPIs. */
-  #serve(): void {
-    const { processor, apic } = this;
-    for (const request of this.#requests.splice(0)) {
-      if (request === "init") {
-        takeInit(processor, processor.index === 0);
-        apic.initialize();
-      } else takeStartup(processor, request.startup);
-    }
   }
 }

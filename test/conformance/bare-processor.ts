@@ -28,6 +28,8 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
       taskPriorityClass: 0,
       hasInterrupt: () => interrupts.length > 0,
       acknowledge: () => interrupts.shift()!,
+      bootstrap: true,
+      initialize: () => {},
     },
     model,
     clockNs: () => 0,
