@@ -106,7 +106,7 @@ export class RepeatEmitter {
     frame.spend();
     code.get(budget).i32(0).op("i32.le_s").if();
     code.i32(0);
-    frame.nextRip(record.offset);
+    frame.ripOf(record.offset);
     code.memory("i64.store", offset.RIP);
     code.i32(0).i32(ExitKind.repeat).memory("i32.store", offset.exitKind);
     frame.leave();

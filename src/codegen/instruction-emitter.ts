@@ -1,0 +1,314 @@
+import { Exception } from "../arch/exceptions.ts";
+import { flagBit } from "../arch/flags.ts";
+import { FSW } from "../arch/x87.ts";
+import { type Effect, type FlagName, type Flags, statusFlags } from "../ir/effects.ts";
+import { leaf, type Value, type Width } from "../ir/value.ts";
+import { effectsOf } from "../isa/define.ts";
+import { entersMMX } from "../isa/row.ts";
+import { offsetOf } from "../state/layout.ts";
+import type { Code } from "../wasm/code.ts";
+import { type Binding, ExpressionEmitter, stackType } from "./expression.ts";
+import { lazyFlagsOf } from "./flags.ts";
+import type { HandlerContext, HandlerSpec } from "./handler-spec.ts";
+import { MemoryAccess } from "./memory-access.ts";
+import type { Place } from "./place.ts";
+import { loadWidth, storeWidth } from "./widths.ts";
+
+const offset = {
+  RFLAGS: offsetOf("RFLAGS"),
+  vectorScratch: offsetOf("vectorScratch"),
+  ssAccess: offsetOf("SS.access"),
+  FSW: offsetOf("FSW"),
+  FTW: offsetOf("FTW"),
+  tlbKeyAcSet: offsetOf("tlbKeyAcSet"),
+  tlbKeyAcClear: offsetOf("tlbKeyAcClear"),
+  tlbKey: offsetOf("tlbKey"),
+};
+
+interface Translation {
+  readonly local: number;
+  readonly width: Width;
+}
+
+/** Is this a jump by a displacement? */
+export const isRelative = ({ row }: HandlerSpec): boolean => row.operands.some(({ addressing }) => addressing === "J");
+
+/** Emits what one instruction does, at a place: checks, reads, stores, registers and flags; not where control goes next. */
+export class InstructionEmitter implements Binding {
+  readonly #code: Code;
+  readonly #place: Place;
+  readonly memory: MemoryAccess;
+  readonly #spec: HandlerSpec;
+  readonly #context: HandlerContext;
+  readonly effects: readonly Effect[];
+  readonly mulHighUnsigned: number;
+  expressions!: ExpressionEmitter;
+  readonly #operandTranslations = new Map<number, Translation>();
+  readonly #effectTranslations = new Map<string, Translation>();
+  /** Conditions of this instruction that have been computed from an earlier one, by node. */
+  readonly #given: ReadonlyMap<Value, number>;
+
+  constructor(place: Place, given: ReadonlyMap<Value, number> = new Map()) {
+    this.#place = place;
+    this.#code = place.code;
+    this.#spec = place.spec;
+    this.#context = place.context;
+    this.memory = new MemoryAccess(place);
+    this.#given = given;
+    this.mulHighUnsigned = place.context.imports.mulHighUnsigned;
+    this.effects = effectsOf(place.spec.row.semantics, place.spec.form).effects;
+  }
+
+  /** Once more, in a loop. */
+  again(): void {
+    this.begin(this.effects, []);
+    this.#operandTranslations.clear();
+    this.emitOnce([]);
+  }
+
+  // ---- values -------------------------------------------------------------------------------------------------
+
+  begin(effects: readonly Effect[], extra: readonly Value[]): void {
+    const roots: Value[] = [...extra];
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case "load": roots.push(effect.address); break;
+        case "store": roots.push(effect.address, effect.value); break;
+        case "fault":
+          roots.push(effect.when);
+          if (effect.errorCode) roots.push(effect.errorCode);
+          if (effect.commit) roots.push(effect.commit.value);
+          break;
+        case "writeOperand": case "writeRegister": roots.push(effect.value); break;
+        case "flags": {
+          const lazy = lazyFlagsOf(effect.flags);
+          if (lazy) roots.push(...lazy.inputs);
+          else roots.push(...statusFlags.flatMap((name) => effect.flags[name] ?? []));
+          for (const name of Object.keys(effect.flags) as FlagName[])
+            if (!(statusFlags as readonly string[]).includes(name)) roots.push(effect.flags[name]!);
+          if (effect.when) roots.push(effect.when);
+          break;
+        }
+        case "jump": roots.push(effect.target); if (effect.when) roots.push(effect.when); break;
+        case "interruptShadow": case "attention": roots.push(effect.when); break;
+      }
+    }
+    this.expressions = new ExpressionEmitter(this.#code, this, roots);
+    this.#used = new Set();
+    const visit = (value: Value): void => {
+      if (this.#used.has(value)) return;
+      this.#used.add(value);
+      for (const arg of value.args) visit(arg);
+    };
+    for (const root of roots) visit(root);
+    for (const [node, local] of this.#given) this.expressions.bind(node, local);
+  }
+
+  #used = new Set<Value>();
+
+  leaf(_code: Code, value: Value): void {
+    const place = this.#place;
+    switch (value.op) {
+      case "operand": {
+        const index = value.attr as number;
+        const { kind } = this.#spec.form.operands[index]!;
+        if (kind === "register") place.readOperand(index, value.width);
+        else if (kind === "immediate") place.immediate(value.width);
+        else throw new Error("a memory operand is read by the frame");
+        return;
+      }
+      case "address": this.memory.operandAddress(value.attr as number); return;
+      case "register": place.readField(value.attr as string, value.width); return;
+      case "flag": place.readFlag(value.attr as FlagName); return;
+      case "rflags": place.readRflags(); return;
+      case "nextRip": place.nextRip(); return;
+      default: throw new Error(`unbound leaf ${value.op} of ${this.#spec.row.semantics.mnemonic}`);
+    }
+  }
+
+  foreign(code: Code, value: Value, emitArgument: (index: number) => void): void {
+    value.args.forEach((arg, index) => {
+      code.i32(0);
+      emitArgument(index);
+      storeWidth(code, arg.width, offset.vectorScratch + 16 * index, true);
+    });
+    code.i32(this.#context.foreignNode(value)).call(this.#context.imports.foreign);
+    code.i32(0);
+    loadWidth(code, value.width, offset.vectorScratch);
+  }
+
+  // ---- one execution --------------------------------------------------------------------------------------------
+
+  /** `wanted`: further values of the state before that must be in locals before anything is written. */
+  emitOnce(wanted: readonly Value[]): void {
+    const code = this.#code;
+    const { row, form } = this.#spec;
+    if (row.privileged) {
+      code.i32(0).memory("i32.load", offset.ssAccess).i32(0x60).op("i32.and").if();
+      this.#place.raise(Exception.GP, () => code.i32(0));
+      code.end();
+    }
+    this.#loadOperands();
+    for (const effect of this.effects) {
+      if (effect.kind === "load") this.#emitLoad(effect);
+      else if (effect.kind === "fault") {
+        this.expressions.keepShared(effect.when);
+        if (effect.errorCode) this.expressions.keepShared(effect.errorCode);
+        if (effect.commit) this.expressions.keepShared(effect.commit.value);
+        this.expressions.emit(effect.when);
+        code.if();
+        if (effect.commit) {
+          code.i32(0);
+          this.expressions.emit(effect.commit.value);
+          storeWidth(code, effect.commit.value.width, offsetOf(effect.commit.name), true);
+        }
+        this.#place.raise(effect.vector, effect.errorCode ? () => this.expressions.emit(effect.errorCode!) : undefined);
+        code.end();
+      }
+    }
+    // Translate every store before the first byte is written.
+    const stores: { address: number; value: Value }[] = [];
+    const registerWrites: Extract<Effect, { kind: "writeOperand" | "writeRegister" }>[] = [];
+    for (const effect of this.effects) {
+      if (effect.kind === "store") {
+        const known = this.#effectTranslations.get(`${effect.segment}:${effect.address.id}`);
+        let address = known?.local;
+        if (address === undefined || known!.width !== effect.value.width) {
+          this.expressions.emit(effect.address);
+          const bytes = effect.value.width / 8;
+          address = this.memory.translate(this.memory.segmentLinear(effect.segment, bytes, true), bytes, true, effect.segment === "SS");
+        }
+        stores.push({ address, value: effect.value });
+      } else if (effect.kind === "writeOperand") {
+        if (form.operands[effect.index]!.kind !== "memory") {
+          registerWrites.push(effect);
+          continue;
+        }
+        let translation = this.#operandTranslations.get(effect.index);
+        if (translation === undefined) {
+          const bytes = this.memory.operandBytes(effect.index);
+          const linear = this.memory.operandLinear(effect.index, bytes, true);
+          this.memory.checkAlignment(effect.index, linear);
+          translation = { local: this.memory.translate(linear, bytes, true, false), width: effect.value.width };
+        }
+        stores.push({ address: translation.local, value: effect.value });
+      } else if (effect.kind === "writeRegister") registerWrites.push(effect);
+    }
+    // Every value is a function of the state before: compute them all, then write.
+    for (const { value } of stores) this.expressions.keep(value);
+    for (const { value } of registerWrites) this.expressions.keep(value);
+    const flagEffects = this.effects.filter((effect) => effect.kind === "flags");
+    for (const effect of flagEffects) this.#prepareFlags(effect);
+    for (const effect of this.effects) {
+      if (effect.kind === "jump") {
+        if (effect.when) this.expressions.keep(effect.when);
+        if (!isRelative(this.#spec)) this.expressions.keep(effect.target);
+      } else if (effect.kind === "attention" || effect.kind === "interruptShadow") this.expressions.keep(effect.when);
+    }
+    for (const value of wanted) this.expressions.keep(value);
+    for (const { address, value } of stores) {
+      code.get(address);
+      this.expressions.emit(value);
+      storeWidth(code, value.width, 0, false);
+    }
+    if (this.memory.slow !== undefined && stores.length > 0) code.get(this.memory.slow).if().call(this.#context.imports.flush).end();
+    if (entersMMX(row)) this.#enterMmx();
+    for (const effect of registerWrites) this.#writeRegister(effect);
+    for (const effect of flagEffects) this.#writeFlags(effect);
+  }
+
+  /** SDM Vol. 1, "Effect of MMX Instructions on x87 State": TOP becomes 0, every tag valid. */
+  #enterMmx(): void {
+    const code = this.#code;
+    code.i32(0).i32(0).memory("i32.load", offset.FSW).i32(~FSW.TOP).op("i32.and").memory("i32.store", offset.FSW);
+    code.i32(0).i32(0).memory("i32.store", offset.FTW);
+  }
+
+  #loadOperands(): void {
+    const { row, form } = this.#spec;
+    form.operands.forEach(({ kind, width }, index) => {
+      if (kind !== "memory") return;
+      const value = leaf.operand(index, width);
+      const { access } = row.operands[index]!;
+      const read = this.#used.has(value);
+      if (!read) return;
+      const linear = this.memory.operandLinear(index, width / 8, access === "rw");
+      this.memory.checkAlignment(index, linear);
+      const address = this.memory.translate(linear, width / 8, access === "rw", false, access === "rw");
+      if (access === "rw") this.#operandTranslations.set(index, { local: address, width });
+      this.#code.get(address);
+      loadWidth(this.#code, width, 0);
+      const local = this.#code.local(stackType(width));
+      this.#code.set(local);
+      this.expressions.bind(value, local);
+    });
+  }
+
+  #emitLoad(effect: Extract<Effect, { kind: "load" }>): void {
+    const code = this.#code;
+    const bytes = effect.width / 8;
+    this.expressions.emit(effect.address);
+    const linear = this.memory.segmentLinear(effect.segment, bytes, effect.forWrite);
+    const address = this.memory.translate(linear, bytes, effect.forWrite, effect.segment === "SS", effect.forWrite);
+    if (effect.forWrite) this.#effectTranslations.set(`${effect.segment}:${effect.address.id}`, { local: address, width: effect.width });
+    code.get(address);
+    loadWidth(code, effect.width, 0);
+    const local = code.local(stackType(effect.width));
+    code.set(local);
+    this.expressions.bind(leaf.load(effect.index, effect.width), local);
+  }
+
+  #writeRegister(effect: Extract<Effect, { kind: "writeOperand" | "writeRegister" }>): void {
+    const { value } = effect;
+    const push = (): void => this.expressions.emit(value);
+    if (effect.kind === "writeRegister") this.#place.writeField(effect.name, value.width, push);
+    else this.#place.writeOperand(effect.index, value.width, push);
+  }
+
+  #prepareFlags(effect: Extract<Effect, { kind: "flags" }>): void {
+    if (effect.when) this.expressions.keep(effect.when);
+    const lazy = lazyFlagsOf(effect.flags);
+    if (lazy) for (const input of lazy.inputs) this.expressions.keep(input);
+    for (const name of Object.keys(effect.flags) as FlagName[])
+      if (!lazy || !(statusFlags as readonly string[]).includes(name)) this.expressions.keep(effect.flags[name]!);
+  }
+
+  #writeFlags(effect: Extract<Effect, { kind: "flags" }>): void {
+    const code = this.#code;
+    const { flags, when } = effect;
+    if (when) {
+      this.expressions.emit(when);
+      code.if();
+    }
+    const status = statusFlags.filter((name) => flags[name] !== undefined);
+    const lazy = status.length > 0 ? lazyFlagsOf(flags) : undefined;
+    if (lazy) {
+      this.#place.writeLazy(lazy, (index) => this.expressions.emit(lazy.inputs[index]!));
+    } else if (status.length > 0) {
+      const all = status.length === statusFlags.length;
+      this.#place.beforeMerge(all);
+      this.#mergeFlags(flags, status);
+      this.#place.afterMerge(all);
+    }
+    const system = (Object.keys(flags) as FlagName[]).filter((name) => !(statusFlags as readonly string[]).includes(name));
+    if (system.length > 0) this.#mergeFlags(flags, system);
+    if (system.includes("AC")) {
+      code.i32(0).i32(0).memory("i64.load", offset.tlbKeyAcSet).i32(0).memory("i64.load", offset.tlbKeyAcClear);
+      this.expressions.emit(flags.AC!);
+      code.op("select").memory("i64.store", offset.tlbKey);
+    }
+    if (when) code.end();
+  }
+
+  /** RFLAGS with these flags replaced. */
+  #mergeFlags(flags: Flags, names: readonly FlagName[]): void {
+    const code = this.#code;
+    const mask = names.reduce((bits, name) => bits | (1 << flagBit[name]), 0);
+    code.i32(0).i32(0).memory("i32.load", offset.RFLAGS).i32(~mask).op("i32.and");
+    for (const name of names) {
+      this.expressions.emit(flags[name]!);
+      code.i32(flagBit[name]).op("i32.shl").op("i32.or");
+    }
+    code.memory("i32.store", offset.RFLAGS);
+  }
+}
