@@ -24,7 +24,8 @@ import {
 import { type BootChoice, planBoot } from "./boot/plan.ts";
 import { Pc } from "./pc.ts";
 import type { PcConfiguration, PcOutputs } from "./pc-doors.ts";
-import { systemTables } from "./system-tables.ts";
+import { type SmbiosFacts, smbiosTables } from "./smbios.ts";
+import { smbiosFacts, systemTables } from "./system-tables.ts";
 
 /** A board without what only an image decides. */
 export type BoardConfiguration = Omit<
@@ -100,7 +101,7 @@ export const planMachine = (
   return { configuration, plan, ...(acpi === undefined ? {} : { acpi }) };
 };
 
-/** What a firmware ROM is told through the firmware configuration device: where RAM is, and the ACPI tables. */
+/** What a firmware ROM is told through the firmware configuration device: where RAM is, and the ACPI and SMBIOS tables. */
 const tellFirmware = (pc: Pc): void => {
   const { memoryBytes, processors } = pc.configuration;
   const low = Math.min(memoryBytes, pciHoleStart);
@@ -116,7 +117,14 @@ const tellFirmware = (pc: Pc): void => {
   pc.fwCfg.addFile("etc/e820", new Uint8Array(e820.buffer));
   for (const { name, bytes } of acpiLoaderFiles(acpiTablesOf(processors, 0, 0)))
     pc.fwCfg.addFile(name, bytes);
+  const { entry32, structures } = smbiosTables(smbiosFactsOf(pc), 0);
+  pc.fwCfg.addFile("etc/smbios/smbios-anchor", entry32);
+  pc.fwCfg.addFile("etc/smbios/smbios-tables", structures);
 };
+
+/** What SMBIOS says of a machine. The bootstrap processor must be the selected one. */
+const smbiosFactsOf = ({ configuration, guest, processors: [bootstrap] }: Pc): SmbiosFacts =>
+  smbiosFacts(configuration, guest.lowBytes, bootstrap!);
 
 const CLEARED = new Uint8Array(MIB);
 
@@ -139,15 +147,15 @@ export const powerOnMachine = (machine: BootableMachine, outputs: PcOutputs, bef
   for (const { address, bytes } of plan.roms) {
     if (!pc.guest.addRom(address, bytes)) throw new Error("the room reserved for ROM is too small");
   }
-  if (configuration.hasFirmware) tellFirmware(pc);
   for (const segment of plan.segments) writeSegment(pc, segment);
   const bootstrap = pc.processors[0]!;
   bootstrap.select();
+  if (configuration.hasFirmware) tellFirmware(pc);
   if (acpi !== undefined)
     for (const { address, bytes } of [
       acpi.rsdp,
       acpi.tables,
-      ...systemTables(boardFacts(configuration.processors), bootstrap),
+      ...systemTables(boardFacts(configuration.processors), smbiosFactsOf(pc)),
     ])
       pc.guest.writeBytes(address, bytes);
   applyInitialState(bootstrap.state, plan.cpu);
