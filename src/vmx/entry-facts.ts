@@ -40,8 +40,9 @@ export interface ProcessorTraits {
   currentVmcs(): bigint | undefined;
   /** The processor is in SMM, or has the dual-monitor treatment: here never. */
   readonly inSMM: boolean;
-  /** Bits of IA32_PERF_GLOBAL_CTRL that are not reserved. */
+  /** Bits of IA32_PERF_GLOBAL_CTRL and of IA32_DEBUGCTL that are not reserved. */
   readonly perfGlobalCtrl: bigint;
+  readonly debugctl: bigint;
 }
 
 /** 32 bits of memory at a physical address; undefined: not known. Beyond memory there are all ones. */
@@ -84,6 +85,9 @@ const growControls = (facts: EntryFacts): object => {
   return node;
 };
 
+/** Things outside the VMCS that a check may look at. */
+export const Touched = { memory: 1, mode: 2 } as const;
+
 export class EntryFacts {
   /** Values of fields, zero-extended: `vmcs.guest.cr0`. */
   readonly vmcs: VmcsTree;
@@ -93,8 +97,8 @@ export class EntryFacts {
   readonly cpu: ProcessorTraits;
   /** What was read and is not known, since the last `forget`: fields by name, "memory at 0x1000", "IA32_EFER.LMA". */
   readonly missing = new Set<string>();
-  /** A check read memory, or the processor's state, since the last `forget`. */
-  touchedMemory = false;
+  /** What was looked at beside fields since the last `forget`: bits of `Touched`. */
+  touched = 0;
   readonly #fields: FieldSource;
   readonly #memory: ReadPhysical;
 
@@ -114,7 +118,7 @@ export class EntryFacts {
   /** Before a check runs. */
   forget(): void {
     if (this.missing.size > 0) this.missing.clear();
-    this.touchedMemory = false;
+    this.touched = 0;
   }
 
   /** A field by its ordinal. */
@@ -132,11 +136,12 @@ export class EntryFacts {
   /** A control is in effect. */
   isSet(control: VmxControl): boolean {
     const activation = activatedBy[control.field];
-    if (activation !== undefined && (this.#low(processorBased) & activation) === 0) return false;
-    return (this.#low(vmcsField(control.field).ordinal) & (1 << control.bit)) !== 0;
+    if (activation !== undefined && (this.low(processorBased) & activation) === 0) return false;
+    return (this.low(vmcsField(control.field).ordinal) & (1 << control.bit)) !== 0;
   }
 
-  #low(ordinal: number): number {
+  /** Low 32 bits of a field, unsigned. */
+  low(ordinal: number): number {
     const low = this.#fields.low(ordinal);
     if (low !== undefined) return low;
     this.missing.add(vmcsFields[ordinal]!.name);
@@ -145,7 +150,7 @@ export class EntryFacts {
 
   /** 32 bits at a physical address. */
   read32(address: bigint): number {
-    this.touchedMemory = true;
+    this.touched |= Touched.memory;
     const value = this.#memory(address);
     if (value !== undefined) return value;
     this.missing.add(`memory at 0x${address.toString(16)}`);
@@ -154,14 +159,14 @@ export class EntryFacts {
 
   /** IA32_EFER.LMA of the processor that enters. */
   get inIa32eMode(): boolean {
-    this.touchedMemory = true;
+    this.touched |= Touched.mode;
     const known = this.cpu.inIa32eMode();
     if (known === undefined) this.missing.add("IA32_EFER.LMA");
     return known ?? false;
   }
 
   get currentVmcs(): bigint {
-    this.touchedMemory = true;
+    this.touched |= Touched.memory;
     const known = this.cpu.currentVmcs();
     if (known === undefined) this.missing.add("current-VMCS pointer");
     return known ?? 0n;

@@ -1,13 +1,24 @@
+import { msrRow } from "../arch/msrs.ts";
 import { isIa32e } from "../cpu/mode.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { EntryFacts } from "./entry-facts.ts";
 import { ordinalOffset } from "./vmcs.ts";
 import type { VmxProcessor } from "./vmx-processor.ts";
 
+/** Bits of an MSR that are not reserved; none where the processor lacks it. */
+const definedBits = (index: number, has: (feature: string) => boolean): bigint => {
+  const row = msrRow(index);
+  if (row === undefined || (row.features && !row.features.some(has))) return 0n;
+  return row.writable ?? 0xffff_ffff_ffff_ffffn;
+};
+const [IA32_DEBUGCTL, IA32_PERF_GLOBAL_CTRL] = [0x1d9, 0x38f];
+const allOnes = 0xffff_ffff;
+
 /** The facts of VM entry of a processor at work: its current VMCS, its state and its memory. */
 export const liveFacts = (vmx: VmxProcessor): EntryFacts => {
   const { core, vmcs } = vmx;
   const { model, physical, state } = core;
+  const has = (feature: string): boolean => model.has(feature);
   return new EntryFacts(
     {
       value: (ordinal) => vmcs.value(ordinalOffset(ordinal)),
@@ -17,12 +28,14 @@ export const liveFacts = (vmx: VmxProcessor): EntryFacts => {
     {
       physicalAddressBits: model.physicalAddressBits,
       linearAddressBits: model.linearAddressBits,
-      has: (feature) => model.has(feature),
+      has,
       inIa32eMode: () => isIa32e(state),
       currentVmcs: () => state["vmx.currentVmcs"],
       inSMM: false,
-      perfGlobalCtrl: 0n,
+      perfGlobalCtrl: definedBits(IA32_PERF_GLOBAL_CTRL, has),
+      debugctl: definedBits(IA32_DEBUGCTL, has),
     },
-    (address) => physical.read(Number(address), 4) >>> 0,
+    (address) =>
+      address >> BigInt(model.physicalAddressBits) ? allOnes : physical.read(Number(address), 4) >>> 0,
   );
 };

@@ -1,5 +1,6 @@
-import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
+import { type VmcsFieldName, vmcsField } from "../../arch/vmcs-fields.ts";
 import type { ControlKey } from "../../arch/vmx-controls.ts";
+import { isCanonical } from "../../cpu/mode.ts";
 import type { EntryFacts } from "../entry-facts.ts";
 
 /** What a value may be where single bits are fixed, and who says so. */
@@ -53,6 +54,41 @@ export const respects = (
   fixed: { readonly fixed0: bigint; readonly fixed1: bigint },
   ignored = 0n,
 ): boolean => (((fixed.fixed0 & ~value) | (value & ~fixed.fixed1)) & ~ignored) === 0n;
+
+/** A field as rows that are made for several fields read it. */
+export const bitsOf = (name: VmcsFieldName): ((facts: EntryFacts) => bigint) => {
+  const { ordinal } = vmcsField(name);
+  return (facts) => facts.value(ordinal);
+};
+
+/** Low 32 bits of a field, unsigned. */
+export const lowOf = (name: VmcsFieldName): ((facts: EntryFacts) => number) => {
+  const { ordinal } = vmcsField(name);
+  return (facts) => facts.low(ordinal);
+};
+
+export const isCanonicalHere = (facts: EntryFacts, address: bigint): boolean =>
+  isCanonical(address, facts.cpu.linearAddressBits);
+
+/** Bits that a physical address in the VMCS may use: the processor's width, or 32 where IA32_VMX_BASIC bit 48 says so. */
+export const physicalBits = ({ cpu, capability }: EntryFacts): number =>
+  capability.msr("IA32_VMX_BASIC") & (1n << 48n) ? 32 : cpu.physicalAddressBits;
+
+export const beyondWidth = (facts: EntryFacts, address: bigint): bigint =>
+  (address >> BigInt(physicalBits(facts))) << BigInt(physicalBits(facts));
+
+const memoryTypesOfPat = new Set([0, 1, 4, 5, 6, 7]);
+
+/** Each byte of an IA32_PAT value is a memory type. */
+export const isPat = (value: bigint): boolean => {
+  for (let shift = 0n; shift < 64n; shift += 8n)
+    if (!memoryTypesOfPat.has(Number((value >> shift) & 0xffn))) return false;
+  return true;
+};
+
+/** What is written for rules about IA32_PAT. */
+export const patHint =
+  "use the memory types 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB), 7 (UC-) in each byte, as the power-on value 0x0007040600070406 does";
 
 export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
