@@ -95,7 +95,7 @@ export class CodeEntry {
     const { state } = this.#core;
     if (this.mode.codeSize === 64 && !isCanonicalHigh(high, this.#core.model.linearAddressBits)) return -1;
     const translation = walk(this.#core, high, low, Access.FETCH | (cpl(state) === 3 ? Access.USER : 0));
-    if (translation instanceof Fault) return -1;
+    if (translation instanceof Fault || translation.apicAccess) return -1;
     this.#globalCode = translation.global;
     return this.#engine.guest.offsetOf(translation.frame);
   }

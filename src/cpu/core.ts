@@ -33,6 +33,8 @@ export interface LocalApicSocket {
   hasInterrupt(): boolean;
   /** INTA: take the interrupt; its vector. */
   acknowledge(): number;
+  /** A write to the EOI register. */
+  endOfInterrupt(): void;
   /** IA32_APIC_BASE.BSP: after INIT the processor starts at the reset vector instead of waiting for a start-up IPI. */
   readonly bootstrap: boolean;
   /** What INIT does to the local APIC. */
@@ -71,11 +73,18 @@ export interface Core {
   reportUnimplemented(what: string): void;
 }
 
-export type Invalidation =
-  | { readonly kind: "all" } // global pages too, every PCID
-  | { readonly kind: "non-global" } // every PCID, global pages kept
-  | { readonly kind: "pcid"; readonly pcid: number } // one PCID, global pages kept
-  | { readonly kind: "page"; readonly address: bigint; readonly pcid?: number }; // one page: INVLPG semantics
+/** Which address spaces beyond PCID an invalidation is about (`VmxSocket.world`); without it those of the current VPID. */
+interface InvalidatedWorlds {
+  readonly worlds?: (world: number) => boolean;
+}
+
+export type Invalidation = InvalidatedWorlds &
+  (
+    | { readonly kind: "all" } // global pages too, every PCID
+    | { readonly kind: "non-global" } // every PCID, global pages kept
+    | { readonly kind: "pcid"; readonly pcid: number } // one PCID, global pages kept
+    | { readonly kind: "page"; readonly address: bigint; readonly pcid?: number } // one page: INVLPG semantics
+  );
 
 /** A CPU model is data: CPUID leaves and MSR reset values; cpu/models.ts holds them. */
 export interface CpuModel {

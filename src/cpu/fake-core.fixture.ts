@@ -78,6 +78,7 @@ export class FakeCore implements Core {
     taskPriorityClass: 0,
     hasInterrupt: () => false,
     acknowledge: () => 0xff,
+    endOfInterrupt: () => {},
     bootstrap: true,
     initialize: () => {},
   };

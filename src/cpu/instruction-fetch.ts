@@ -28,6 +28,10 @@ export const fetchInstruction = (core: Core, mode: DecodeMode): Instruction | Fa
     );
     if (translation instanceof Fault) return translation;
     const { address } = translation;
+    if (translation.apicAccess) {
+      const refused = core.vmx!.apicAccess(address % 4096, 1, Access.FETCH);
+      if (refused instanceof Fault) return refused;
+    }
     const count = Math.min(limit - have, 4096 - (address % 4096));
     for (let n = 0; n < count; n++) bytes[have + n] = physical.read(address + n, 1);
     have += count;

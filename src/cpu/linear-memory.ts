@@ -12,11 +12,13 @@ import { Access, walkLinear } from "./page-walk.ts";
 export const dataRead = (core: Core): number => (cpl(core.state) === 3 ? Access.USER : 0);
 export const dataWrite = (core: Core): number => dataRead(core) | Access.WRITE;
 
-/** Guest-physical addresses of the access in progress: of its first byte, and of the first byte on a second page. */
+/** Physical addresses of the access in progress: of its first byte, and of the first byte on a second page. */
 let firstAddress = 0;
 let secondAddress = 0;
 /** Bytes on the first page. */
 let firstLength = 0;
+/** Where in the APIC-access page of a guest, when it is there and virtualized; -1 elsewhere. */
+let apicOffset = -1;
 
 const translate = (core: Core, address: bigint, size: number, access: number): Fault | undefined => {
   const inPage = Number(address & 0xfffn);
@@ -24,6 +26,7 @@ const translate = (core: Core, address: bigint, size: number, access: number): F
   if (first instanceof Fault) return first;
   firstAddress = first.address;
   firstLength = size;
+  apicOffset = first.apicAccess ? inPage : -1;
   if (inPage + size > 4096) {
     firstLength = 4096 - inPage;
     let next = address + BigInt(firstLength);
@@ -32,10 +35,21 @@ const translate = (core: Core, address: bigint, size: number, access: number): F
     const second = walkLinear(core, next, access);
     if (second instanceof Fault) return second;
     secondAddress = second.address;
+    if (second.apicAccess && apicOffset < 0) apicOffset = 0;
+  }
+  if (apicOffset >= 0) {
+    const virtual = core.vmx!.apicAccess(apicOffset, size, access);
+    if (virtual instanceof Fault) return virtual;
+    firstAddress = virtual;
   }
   if (breakpointsEnabled(core.state))
     noteDataAccess(core.state, address, size, (access & Access.WRITE) !== 0);
   return undefined;
+};
+
+/** A write has been carried out. */
+const written = (core: Core): void => {
+  if (apicOffset >= 0) core.vmx!.apicWritten(apicOffset);
 };
 
 const physicalByte = (index: number): number =>
@@ -133,6 +147,7 @@ export const writeLinear = (
   const bus = core.physical;
   if (firstLength === size) {
     writePhysical(bus, firstAddress, value, size);
+    written(core);
     return undefined;
   }
   for (let index = 0; index < size; index++)
@@ -152,6 +167,7 @@ export const writeLinearValues = (
   if (fault) return fault;
   for (let n = 0; n < values.length; n++)
     writePhysical(core.physical, firstAddress + n * size, values[n]!, size);
+  written(core);
   return undefined;
 };
 
@@ -213,5 +229,6 @@ export const writeLinearBytes = (
     bus.write(physicalByte(index), value, wide ? 4 : 1);
     index += wide ? 4 : 1;
   }
+  written(core);
   return undefined;
 };

@@ -133,7 +133,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
   }
 
   invalidate(what: Invalidation): void {
-    this.engine.tlb.invalidate(what, this.index);
+    this.engine.tlb.invalidate(what, this.index, what.worlds ?? this.vmx?.sharesVpid);
   }
 
   /** Make this the processor whose state is at offset 0. */
@@ -156,7 +156,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
   #refresh(): void {
     const { state, engine } = this;
     this.#code.mode = engine.modes.current(state);
-    engine.tlb.refresh(state, this.index, this.#code.mode.number);
+    const { vmx } = this;
+    engine.tlb.refresh(state, this.index, this.#code.mode.number, vmx === undefined ? 0 : vmx.world);
     this.memory.long = this.#code.mode.codeSize === 64;
     if (this.memory.long) state.codeBase = 0n;
     else state.codeBase = state["CS.base"];

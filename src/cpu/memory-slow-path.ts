@@ -23,6 +23,8 @@ interface BounceWrite {
   readonly first: number;
   readonly firstLength: number;
   readonly second: number;
+  /** Where in the APIC-access page of a guest; -1 elsewhere. */
+  readonly apicOffset: number;
 }
 
 /** What translated code asks of TypeScript: memory accesses that miss the TLB, and segments that need a look. */
@@ -88,6 +90,7 @@ export class MemorySlowPath implements RuntimeCalls {
     const translation = walk(this.#core, high, low, kind);
     if (translation instanceof Fault) return this.#refuse(translation);
     const { frame, address, mayRead, mayWrite, pageSize, global } = translation;
+    if (translation.apicAccess) return this.#apicAccess(low, high, size, kind, access);
     const offset = this.#guest.offsetOf(frame);
     if (inPage + size <= 4096) {
       if (offset < 0) return this.#device(address, size, access);
@@ -118,6 +121,10 @@ export class MemorySlowPath implements RuntimeCalls {
     }
     const second = walk(this.#core, nextHigh, nextLow, kind);
     if (second instanceof Fault) return this.#refuse(second);
+    if (second.apicAccess) {
+      const refused = this.#core.vmx!.apicAccess(0, size, kind);
+      if (refused instanceof Fault) return this.#refuse(refused);
+    }
     if (!this.stepping && (offset < 0 || !this.#guest.isRam(second.address))) return this.#needStep();
     return this.#bounce(address, size, firstLength, second.address, access);
   }
@@ -133,12 +140,32 @@ export class MemorySlowPath implements RuntimeCalls {
     return 0;
   }
 
+  /** In the APIC-access page of a guest: in the virtual-APIC page, or a VM exit. An access across pages is never virtualized. */
+  #apicAccess(low: number, high: number, size: number, kind: number, access: number): number {
+    const inPage = low & 0xfff;
+    if (inPage + size > 4096) {
+      // A fault of the second page comes first.
+      const second = walk(this.#core, this.long && low + size > 0xffff_ffff ? high + 1 : high, (low | 0xfff) + 1, kind);
+      if (second instanceof Fault) return this.#refuse(second);
+    }
+    const address = this.#core.vmx!.apicAccess(inPage, size, kind);
+    if (address instanceof Fault) return this.#refuse(address);
+    return this.stepping ? this.#bounce(address, size, size, 0, access, inPage) : this.#needStep();
+  }
+
   #device(address: number, size: number, access: number): number {
     return this.stepping ? this.#bounce(address, size, size, 0, access) : this.#needStep();
   }
 
   /** Gather an access that cannot be made in place; a write is carried out by `flush`. */
-  #bounce(first: number, size: number, firstLength: number, second: number, access: number): number {
+  #bounce(
+    first: number,
+    size: number,
+    firstLength: number,
+    second: number,
+    access: number,
+    apicOffset = -1,
+  ): number {
     const offset = bounceOffset + this.#bounceUsed;
     this.#bounceUsed = (this.#bounceUsed + 64) % bounceBytes;
     const { bytes, view } = this.#guest;
@@ -157,14 +184,15 @@ export class MemorySlowPath implements RuntimeCalls {
     } else
       for (let n = 0; n < size; n++)
         bytes[offset + n] = this.#guest.read(n < firstLength ? first + n : second + n - firstLength, 1);
-    if (write) this.#bounceWrites.push({ offset, size, first, firstLength, second });
+    if (write) this.#bounceWrites.push({ offset, size, first, firstLength, second, apicOffset });
     return offset;
   }
 
   /** RuntimeCalls.flush */
   flush(): void {
     const { bytes, view } = this.#guest;
-    for (const { offset, size, first, firstLength, second } of this.#bounceWrites) {
+    for (const { offset, size, first, firstLength, second, apicOffset } of this.#bounceWrites) {
+      if (apicOffset >= 0) this.#core.vmx!.apicWritten(apicOffset);
       if (firstLength === size) {
         if (size === 1) this.#guest.write(first, bytes[offset]!, 1);
         else if (size === 2) this.#guest.write(first, view.getUint16(offset, true), 2);

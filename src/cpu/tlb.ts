@@ -41,6 +41,11 @@ const AC = Number(RFLAGS.AC);
 const maximumJumpKeys = 65_536;
 const noTag = 0xffff_ffff;
 const noContext = -1;
+/** An identity is a number: from the low end processor (8), paging configuration (1024), PCID (4096), world. */
+const identitiesInPcid = 8 * 1024;
+const identitiesInWorld = 4096 * identitiesInPcid;
+/** Worlds (`VmxSocket.world`) are below this, so that identities are exact. */
+export const maximumWorlds = 2 ** 53 / identitiesInWorld;
 const tlbWords = tlbEntryBytes >>> 2;
 const jumpWords = jumpCacheEntryBytes >>> 2;
 /** An odd number whose multiples are spread evenly over 32 bits. */
@@ -93,7 +98,7 @@ interface LocalEntries {
 export class Tlb {
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
-  /** Context number by identity (processor, PCID, paging configuration). */
+  /** Context number by identity (world, PCID, paging configuration, processor). */
   #contexts = new Map<number, number>();
   #nextContext = 1;
   /** By context number. */
@@ -140,7 +145,7 @@ export class Tlb {
   }
 
   /** The context identity of a processor's present paging state. */
-  #identity(state: CpuState, processor: number): number {
+  #identity(state: CpuState, processor: number, world: number): number {
     const view = state.view;
     const cr0 = view.getUint32(cr0Offset, true) & cr0Paging;
     const cr4 = view.getUint32(cr4Offset, true) & cr4Paging;
@@ -156,7 +161,7 @@ export class Tlb {
         ((cr4 >>> 14) & 0xc0) |
         ((efer >>> 2) & 0x300)) >>>
       0;
-    return (pcid * 1024 + configuration) * 8 + processor;
+    return world * identitiesInWorld + pcid * identitiesInPcid + configuration * 8 + processor;
   }
 
   #contextOf(identity: number): number {
@@ -171,9 +176,9 @@ export class Tlb {
   }
 
   /** Derive the keys that translated code uses from the processor's state. Call after anything that paging or privilege depends on. */
-  refresh(state: CpuState, processor: number, mode: number): void {
+  refresh(state: CpuState, processor: number, mode: number, world = 0): void {
     const { view } = state;
-    const identity = this.#identity(state, processor);
+    const identity = this.#identity(state, processor, world);
     if (identity !== this.#lastIdentity) {
       this.#lastContext = this.#contextOf(identity);
       this.#lastIdentity = identity;
@@ -246,29 +251,33 @@ export class Tlb {
     }
   }
 
-  invalidate(what: Invalidation, processor: number): void {
+  /** `worlds`: those that are meant; without it all of the processor's. */
+  invalidate(what: Invalidation, processor: number, worlds?: (world: number) => boolean): void {
+    const meant = (identity: number): boolean =>
+      identity % 8 === processor &&
+      (worlds === undefined || worlds(Math.floor(identity / identitiesInWorld)));
     switch (what.kind) {
       case "all":
-        for (const [identity, context] of [...this.#contexts])
-          if (identity % 8 === processor) {
+        for (const [identity, context] of this.#contexts)
+          if (meant(identity)) {
             this.#contexts.delete(identity);
             this.#locals[context] = { pages: [], jumps: [] };
           }
         this.#lastIdentity = noContext;
         break;
       case "non-global":
-        for (const [identity, context] of this.#contexts)
-          if (identity % 8 === processor) this.#dropLocal(context);
+        for (const [identity, context] of this.#contexts) if (meant(identity)) this.#dropLocal(context);
         break;
       case "pcid":
         for (const [identity, context] of this.#contexts)
-          if (identity % 8 === processor && Math.floor(identity / 8192) === what.pcid)
+          if (Math.floor(identity / identitiesInPcid) % 4096 === what.pcid && meant(identity))
             this.#dropLocal(context);
         break;
       case "page":
         this.#invalidatePage(
           Number(what.address & 0xffff_ffffn),
           Number(BigInt.asUintN(64, what.address) >> 32n),
+          meant,
         );
         break;
     }
@@ -296,8 +305,8 @@ export class Tlb {
     if ((words[at + 2]! & 0xfff) >>> classBits === context) words[at + 2] = words[at + 3] = noTag;
   }
 
-  /** Drop the translations of a linear address under every context: more than INVLPG asks for. */
-  #invalidatePage(low: number, high: number): void {
+  /** Drop the translations of a linear address under every context that is meant: every PCID, more than INVLPG asks for. */
+  #invalidatePage(low: number, high: number, meant: (identity: number) => boolean): void {
     if (this.#hugeRegions.has(low, high, hugeBits)) {
       this.#dropRegion(low, high, hugeBits);
       return;
@@ -308,7 +317,8 @@ export class Tlb {
     }
     const words = this.#words;
     const page = low & ~0xfff;
-    for (const context of this.#contexts.values())
+    for (const [identity, context] of this.#contexts) {
+      if (!meant(identity)) continue;
       for (const privilege of classes) {
         const key = keyOf(context, privilege);
         const at = (tlbOffset >>> 2) + (((low ^ key) >>> 12) & (tlbEntries - 1)) * tlbWords;
@@ -316,6 +326,7 @@ export class Tlb {
         if (words[at] === tag && words[at + 1] === high) words[at] = words[at + 1] = noTag;
         if (words[at + 2] === tag && words[at + 3] === high) words[at + 2] = words[at + 3] = noTag;
       }
+    }
     if (this.#jumpPages.has(low, high, 12)) this.#dropJumps(low, high, 12);
   }
 

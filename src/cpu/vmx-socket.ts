@@ -140,6 +140,8 @@ export interface VmxSocket {
 
   /** Number that tells address spaces of this processor apart beyond PCID: VPID and EPT pointer. 0 in root operation and outside VMX. */
   readonly world: number;
+  /** Does a world have the current VPID (0 in root operation)? Instructions that invalidate are about those. */
+  readonly sharesVpid: (world: number) => boolean;
 
   /** Added to (after multiplication) the host's TSC by RDTSC in non-root operation. */
   guestTimeStamp(host: bigint): bigint;

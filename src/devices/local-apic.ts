@@ -313,7 +313,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     const s = this.#registers;
     switch (name) {
       case "EOI":
-        this.#endOfInterrupt();
+        this.endOfInterrupt();
         return;
       case "ESR":
         s.ESR = s.errors;
@@ -433,7 +433,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     return true;
   }
 
-  #endOfInterrupt(): void {
+  endOfInterrupt(): void {
     const s = this.#registers;
     const vector = highest(s.ISR);
     if (vector === 0) return;

@@ -5,6 +5,10 @@ import { type ControlKey, vmxControl } from "../arch/vmx-controls.ts";
 import type { Event } from "../cpu/fault.ts";
 import { VmExit } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
+import { apicBoundary } from "./apic-virtualization/apic-write.ts";
+import { hasPostponed } from "./apic-virtualization/pending.ts";
+import { processPostedInterrupt } from "./apic-virtualization/posted-interrupts.ts";
+import { deliverVirtualInterrupt, virtualInterruptPending } from "./apic-virtualization/virtual-interrupts.ts";
 import { interruption, interruptionOf } from "./interruption.ts";
 import { vmExit } from "./vm-exit.ts";
 import { fieldOffset } from "./vmcs.ts";
@@ -100,6 +104,13 @@ export const boundaryBeforeTraps = (vmx: VmxProcessor): boolean => {
   const { core } = vmx;
   const { view } = core.state;
   const activity = view.getUint32(activityOffset, true);
+  if (activity !== Activity.waitForSipi) {
+    const due = apicBoundary(vmx);
+    if (due) {
+      vmExit(vmx, due);
+      return true;
+    }
+  }
   if (core.initPending && activity !== Activity.waitForSipi) {
     core.initPending = false;
     vmExit(vmx, new VmExit(ExitReason.INIT_SIGNAL));
@@ -171,7 +182,19 @@ export const boundaryBeforeInterrupts = (vmx: VmxProcessor): boolean => {
     vmExit(vmx, new VmExit(ExitReason.INTERRUPT_WINDOW));
     return true;
   }
-  return externalInterrupt(vmx);
+  return virtualInterrupt(vmx) || externalInterrupt(vmx);
+};
+
+const virtualInterruptDue = (vmx: VmxProcessor): boolean => {
+  if (!virtualInterruptPending(vmx)) return false;
+  const { view } = vmx.core.state;
+  return interruptible(view) && view.getUint32(activityOffset, true) <= Activity.HLT;
+};
+
+const virtualInterrupt = (vmx: VmxProcessor): boolean => {
+  if (!virtualInterruptDue(vmx)) return false;
+  deliverVirtualInterrupt(vmx);
+  return true;
 };
 
 const externalInterruptDue = (vmx: VmxProcessor): boolean => {
@@ -193,6 +216,7 @@ const externalInterrupt = (vmx: VmxProcessor): boolean => {
     return true;
   }
   const event: Event = { type: "external interrupt", vector: vmx.core.apic.acknowledge() };
+  if (processPostedInterrupt(vmx, event.vector)) return virtualInterrupt(vmx);
   const exit = new VmExit(ExitReason.EXTERNAL_INTERRUPT, 0n, {
     interruptionInformation: interruptionOf(event),
   });
@@ -206,11 +230,12 @@ export const wakes = (vmx: VmxProcessor): boolean => {
   const { view } = core.state;
   const activity = view.getUint32(activityOffset, true);
   if (activity === Activity.waitForSipi) return core.sipiVector !== undefined;
+  if (hasPostponed(vmx)) return true;
   if (core.initPending || core.nmiPending || vmx.monitorTrapPending) return true;
   if (vmx.preemptionTimer.expired || nmiWindowOpen(vmx)) return true;
   if (activity === Activity.shutdown) return false;
   if (view.getUint32(pendingDebugOffset, true) !== 0) return true;
-  if (interruptWindowOpen(vmx) || externalInterruptDue(vmx)) return true;
+  if (interruptWindowOpen(vmx) || virtualInterruptDue(vmx) || externalInterruptDue(vmx)) return true;
   return core.apic.hasInterrupt() && !(vmx.pinBased & externalInterruptExiting) && interruptible(view);
 };
 
@@ -222,7 +247,7 @@ export const exitsExternalInterrupts = (vmx: VmxProcessor): boolean =>
   (vmx.pinBased & externalInterruptExiting) !== 0;
 export const hasVirtualNmis = (vmx: VmxProcessor): boolean => (vmx.pinBased & virtualNMIs) !== 0;
 export const wantsInterruptWindow = (vmx: VmxProcessor): boolean =>
-  (vmx.processorBased & interruptWindowExiting) !== 0;
+  (vmx.processorBased & interruptWindowExiting) !== 0 || virtualInterruptPending(vmx);
 /** An exit after every instruction. */
 export const stepsByMonitorTrap = (vmx: VmxProcessor): boolean =>
   (vmx.processorBased & monitorTrapFlag) !== 0;

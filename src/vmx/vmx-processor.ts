@@ -1,3 +1,4 @@
+import { vmxControl } from "../arch/vmx-controls.ts";
 import type { Core } from "../cpu/core.ts";
 import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
 import type { Event, Fault } from "../cpu/fault.ts";
@@ -13,13 +14,22 @@ import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
 import { firstRefusal } from "./checks/index.ts";
 import type { EntryFacts } from "./entry-facts.ts";
+import { accessExit } from "./access-exit.ts";
+import { apicAccessPage, virtualizeApicAccess } from "./apic-virtualization/apic-access.ts";
+import { postponeApicWrite } from "./apic-virtualization/apic-write.ts";
+import { clearPending } from "./apic-virtualization/pending.ts";
+import { enterVirtualApic } from "./apic-virtualization/virtual-interrupts.ts";
+import { translateGuestPhysical } from "./ept.ts";
 import * as events from "./events.ts";
 import { liveFacts } from "./live-facts.ts";
 import { PreemptionTimer } from "./preemption-timer.ts";
+import { virtualizationException } from "./virtualization-exception.ts";
 import { vmExit } from "./vm-exit.ts";
 import { Vmcs } from "./vmcs.ts";
+import { invalidateOnTransition, Worlds } from "./worlds.ts";
 
 const operationOffset = offsetOf("vmx.operation");
+const enableEPT = 1 << vmxControl("enableEPT").bit;
 
 /** Why VM entry did not get past its checks. */
 export type EntryRefusal =
@@ -46,6 +56,9 @@ export class VmxProcessor implements VmxSocket {
 
   /** What the checks of VM entry look at. */
   readonly facts: EntryFacts;
+  /** Numbers of the address spaces that guests have had. */
+  readonly worlds = new Worlds(this);
+
   readonly preemptionTimer: PreemptionTimer;
   /** A monitor trap flag VM exit is due at the next boundary: VM entry injected one. */
   monitorTrapPending = false;
@@ -100,6 +113,8 @@ export class VmxProcessor implements VmxSocket {
     this.eventDelivered = false;
     this.monitorTrapFrom = this.core.state.low32("retired");
     this.nmiUnblockedByIret = false;
+    invalidateOnTransition(this);
+    enterVirtualApic(this);
   }
 
   /** VM entry is complete, but for event injection. */
@@ -108,6 +123,8 @@ export class VmxProcessor implements VmxSocket {
   /** The host's state is loaded. */
   leaveGuest(): void {
     this.preemptionTimer.stop();
+    invalidateOnTransition(this);
+    clearPending(this);
     this.monitorTrapPending = false;
   }
 
@@ -133,7 +150,8 @@ export class VmxProcessor implements VmxSocket {
     return events.interceptTripleFault(this);
   }
   exit(exit: VmExit, during: Event | undefined): void {
-    vmExit(this, exit, undefined, during);
+    if (exit.details.convertible && during === undefined && virtualizationException(this, exit)) return;
+    vmExit(this, accessExit(this, exit, during), undefined, during);
   }
   boundaryBeforeTraps(): boolean {
     return events.boundaryBeforeTraps(this);
@@ -165,21 +183,30 @@ export class VmxProcessor implements VmxSocket {
       ? Math.max(1, this.preemptionTimer.deadlineNs - this.core.clockNs())
       : Number.POSITIVE_INFINITY;
   }
-  eptEnabled = false;
+  get eptEnabled(): boolean {
+    return (this.secondary & enableEPT) !== 0 && this.nonRoot;
+  }
   translateGuestPhysical(
-    _address: number,
-    _access: number,
-    _linearHigh: number,
-    _linearLow: number,
+    address: number,
+    access: number,
+    linearHigh: number,
+    linearLow: number,
   ): GuestPhysicalTranslation | Fault {
-    throw new Error("EPT is off");
+    return translateGuestPhysical(this, address, access, linearHigh, linearLow);
   }
-  apicAccessPage = -1;
-  apicAccess(_offset: number, _size: number, _access: number): number | Fault {
-    return 0;
+  get apicAccessPage(): number {
+    return apicAccessPage(this);
   }
-  apicWritten(_offset: number): void {}
-  world = 0;
+  apicAccess(offset: number, size: number, access: number): number | Fault {
+    return virtualizeApicAccess(this, offset, size, access);
+  }
+  apicWritten(offset: number): void {
+    postponeApicWrite(this, offset);
+  }
+  get world(): number {
+    return this.nonRoot ? this.worlds.current() : 0;
+  }
+  readonly sharesVpid = (world: number): boolean => this.worlds.hasVpid(world, this.worlds.currentVpid());
   guestTimeStamp(host: bigint): bigint {
     return host;
   }

@@ -28,6 +28,7 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
       taskPriorityClass: 0,
       hasInterrupt: () => interrupts.length > 0,
       acknowledge: () => interrupts.shift()!,
+      endOfInterrupt: () => {},
       bootstrap: true,
       initialize: () => {},
     },

@@ -1,0 +1,110 @@
+import { VirtualApic } from "../../arch/virtual-apic.ts";
+import { type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
+import { deliver } from "../../cpu/exceptions.ts";
+import { fieldOffset } from "../vmcs.ts";
+import type { VmxProcessor } from "../vmx-processor.ts";
+import { clearPending, isRecognized, PendingKind, postpone, recognize } from "./pending.ts";
+import { clearVector, highestVector, readVirtual, setVector, writeVirtual } from "./virtual-apic.ts";
+
+/** SDM Vol. 3, "Virtual APIC State" and "Evaluation and Delivery of Virtual Interrupts". */
+
+const bitOf = (key: ControlKey): number => 1 << vmxControl(key).bit;
+const useTPRShadow = bitOf("useTPRShadow");
+const interruptWindowExiting = bitOf("interruptWindowExiting");
+const virtualizeAPICAccesses = bitOf("virtualizeAPICAccesses");
+const virtualInterruptDelivery = bitOf("virtualInterruptDelivery");
+
+const interruptStatus = fieldOffset("guest.interruptStatus");
+const tprThreshold = fieldOffset("control.tprThreshold");
+const eoiExitBitmap0 = fieldOffset("control.eoiExitBitmap0");
+const { VTPR, VPPR, VEOI, VISR, VIRR } = VirtualApic;
+
+export const deliversVirtualInterrupts = (vmx: VmxProcessor): boolean =>
+  (vmx.secondary & virtualInterruptDelivery) !== 0;
+
+/** Requesting and servicing virtual interrupt: low and high byte of the guest interrupt status. */
+const requesting = ({ vmcs }: VmxProcessor): number => vmcs.low(interruptStatus) & 0xff;
+const servicing = ({ vmcs }: VmxProcessor): number => (vmcs.low(interruptStatus) >>> 8) & 0xff;
+const setStatus = ({ vmcs }: VmxProcessor, rvi: number, svi: number): void =>
+  vmcs.setLow(interruptStatus, (svi << 8) | rvi);
+
+/** "PPR Virtualization" */
+const virtualizePpr = (vmx: VmxProcessor): void => {
+  const tpr = readVirtual(vmx, VTPR) & 0xff;
+  const svi = servicing(vmx);
+  writeVirtual(vmx, VPPR, tpr >>> 4 >= svi >>> 4 ? tpr : svi & 0xf0);
+};
+
+/** "Evaluation of Pending Virtual Interrupts" */
+const evaluate = (vmx: VmxProcessor): void =>
+  recognize(
+    vmx,
+    (vmx.processorBased & interruptWindowExiting) === 0 &&
+      requesting(vmx) >>> 4 > (readVirtual(vmx, VPPR) & 0xff) >>> 4,
+  );
+
+const tprBelowThreshold = (vmx: VmxProcessor): boolean =>
+  (readVirtual(vmx, VTPR) & 0xff) >>> 4 < (vmx.vmcs.low(tprThreshold) & 0xf);
+
+/** "TPR Virtualization": after VTPR has changed. */
+export const virtualizeTpr = (vmx: VmxProcessor): void => {
+  if (deliversVirtualInterrupts(vmx)) {
+    virtualizePpr(vmx);
+    evaluate(vmx);
+  } else if (tprBelowThreshold(vmx)) postpone(vmx, PendingKind.tprExit);
+};
+
+/** "EOI Virtualization" */
+export const virtualizeEoi = (vmx: VmxProcessor): void => {
+  const vector = servicing(vmx);
+  writeVirtual(vmx, VEOI, 0);
+  clearVector(vmx, VISR, vector);
+  setStatus(vmx, requesting(vmx), highestVector(vmx, VISR));
+  virtualizePpr(vmx);
+  const word = vmx.vmcs.view.getUint32(
+    vmx.vmcs.base + eoiExitBitmap0 + 8 * (vector >>> 6) + 4 * ((vector >>> 5) & 1),
+    true,
+  );
+  if ((word >>> (vector & 31)) & 1) postpone(vmx, PendingKind.eoiExit, vector);
+  else evaluate(vmx);
+};
+
+/** "Self-IPI Virtualization" */
+export const virtualizeSelfIpi = (vmx: VmxProcessor, vector: number): void => {
+  setVector(vmx, VIRR, vector);
+  request(vmx, vector);
+};
+
+/** RVI becomes at least this vector. */
+export const request = (vmx: VmxProcessor, vector: number): void => {
+  setStatus(vmx, Math.max(requesting(vmx), vector), servicing(vmx));
+  evaluate(vmx);
+};
+
+/** "Virtual-Interrupt Delivery": the recognized interrupt goes through the guest's IDT. The caller knows that it may. */
+export const deliverVirtualInterrupt = (vmx: VmxProcessor, midRepeat = false): void => {
+  const vector = requesting(vmx);
+  setVector(vmx, VISR, vector);
+  writeVirtual(vmx, VPPR, vector & 0xf0);
+  clearVector(vmx, VIRR, vector);
+  setStatus(vmx, highestVector(vmx, VIRR), vector);
+  recognize(vmx, false);
+  deliver(vmx.core, { type: "external interrupt", vector, midRepeat });
+};
+
+/** A virtual interrupt waits for RFLAGS.IF and the end of blocking by STI and MOV SS. */
+export const virtualInterruptPending = (vmx: VmxProcessor): boolean =>
+  deliversVirtualInterrupts(vmx) && isRecognized(vmx);
+
+/** VM entry, once the guest's state is loaded. */
+export const enterVirtualApic = (vmx: VmxProcessor): void => {
+  clearPending(vmx);
+  if (deliversVirtualInterrupts(vmx)) {
+    virtualizePpr(vmx);
+    evaluate(vmx);
+    return;
+  }
+  // "VM Exits Induced by the TPR Threshold": checks have refused the other guests whose TPR is below.
+  const checked = vmx.processorBased & useTPRShadow && vmx.secondary & virtualizeAPICAccesses;
+  if (checked && tprBelowThreshold(vmx)) postpone(vmx, PendingKind.tprExit);
+};
