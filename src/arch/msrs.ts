@@ -1,3 +1,5 @@
+import { VmxMsr } from "./vmx-capabilities.ts";
+
 /**
  * Model-specific registers: one row each (SDM Vol. 4, "Architectural MSRs"). What a row without a state field does is
  * written beside its name in cpu/msrs.ts.
@@ -16,7 +18,7 @@ export interface MsrRow {
   readonly readOnly?: true;
   /** RDMSR is #GP. */
   readonly writeOnly?: true;
-  /** Exists only on processors with one of these CPUID features. */
+  /** Exists only on processors with one of these features, CPUID's or controls of VT-x. */
   readonly features?: readonly string[];
   /** Not architectural: exists on models that give it a value (cpu/models.ts), which is what it reads as. */
   readonly ofModel?: true;
@@ -53,6 +55,7 @@ export const msrs: readonly MsrRow[] = [
   { index: 0x1d9, name: "IA32_DEBUGCTL", field: "IA32_DEBUGCTL", writable: 0x3n },
   { index: 0x277, name: "IA32_PAT", field: "IA32_PAT", features: ["PAT"], reset: 0x0007_0406_0007_0406n },
   { index: 0x2ff, name: "IA32_MTRR_DEF_TYPE", field: "IA32_MTRR_DEF_TYPE", features: ["MTRR"], writable: 0xcffn },
+  { index: 0x38f, name: "IA32_PERF_GLOBAL_CTRL", field: "IA32_PERF_GLOBAL_CTRL", features: ["loadHostPerfGlobalCtrl", "loadGuestPerfGlobalCtrl"], writable: 0x7_0000_000fn },
   { index: 0x6e0, name: "IA32_TSC_DEADLINE", features: ["TSC_DEADLINE"] },
   { index: 0xda0, name: "IA32_XSS", field: "IA32_XSS", features: ["XSAVES"], writable: 0n },
   { index: 0xe1, name: "IA32_UMWAIT_CONTROL", field: "IA32_UMWAIT_CONTROL", features: ["WAITPKG"], writable: 0xffff_fffdn },
@@ -66,6 +69,14 @@ export const msrs: readonly MsrRow[] = [
   { index: 0xc000_0102, name: "IA32_KERNEL_GS_BASE", field: "IA32_KERNEL_GS_BASE", features: ["LM"], canonical: true },
   { index: 0xc000_0103, name: "IA32_TSC_AUX", field: "IA32_TSC_AUX", features: ["RDTSCP", "RDPID"], writable: 0xffff_ffffn },
 ];
+
+/** The capability MSRs of VT-x that a processor has (vmx/capabilities.ts says which, and their values). */
+const vmxMsrs: readonly MsrRow[] = Object.entries(VmxMsr).map(([name, index]) => ({
+  index,
+  name,
+  readOnly: true,
+  features: ["VMX"],
+}));
 
 /** First MSR of the pairs IA32_MTRR_PHYSBASEn (even), IA32_MTRR_PHYSMASKn (odd), and how many pairs this machine has. */
 export const variableMtrrs = { first: 0x200, pairs: 10 } as const;
@@ -82,6 +93,16 @@ export const memoryTypes: readonly number[] = [0, 1, 4, 5, 6];
 export const IA32_MISC_ENABLE = {
   fastStrings: 1n << 0n, BTSUnavailable: 1n << 11n, PEBSUnavailable: 1n << 12n, monitor: 1n << 18n, limitCpuidMaxval: 1n << 22n, xTPRDisable: 1n << 23n, XDDisable: 1n << 34n,
 } as const;
+
+/** Bits of IA32_FEATURE_CONTROL (SDM Vol. 3, "Enabling and Entering VMX Operation"). */
+export const IA32_FEATURE_CONTROL = {
+  /** WRMSR is #GP until power-on; VMXON asks for it. */ lock: 1n << 0n,
+  vmxInsideSMX: 1n << 1n,
+  vmxOutsideSMX: 1n << 2n,
+} as const;
+
+/** Bits of IA32_FEATURE_CONTROL (SDM Vol. 3, "Enabling and Entering VMX Operation"); locked it keeps its value until power-on. */
+export const IA32_FEATURE_CONTROL = { lock: 1n << 0n, VMXInSMX: 1n << 1n, VMXOutsideSMX: 1n << 2n } as const;
 
 /** Bits of IA32_ARCH_CAPABILITIES (SDM Vol. 4, Table 2-2). */
 // biome-ignore format: one row per fact
@@ -110,7 +131,7 @@ export const MSR_MISC_FEATURES_ENABLES = {
   /** CPUID above privilege level 0 is #GP. */ CPUIDFaulting: 1n << 0n,
 } as const;
 
-const byIndex = new Map(msrs.map((row) => [row.index, row]));
+const byIndex = new Map([...msrs, ...vmxMsrs].map((row) => [row.index, row]));
 
 /** The row of an MSR with a row of its own (MTRR ranges and the x2APIC's have none). */
 export const msrRow = (index: number): MsrRow | undefined => byIndex.get(index);

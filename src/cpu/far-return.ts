@@ -143,17 +143,19 @@ const flagsAfterReturn = (core: Core, image: bigint, operandSize: OperandSize, l
 };
 
 /**
- * IRET in all modes. NMIs are no longer blocked once it has completed. `next`, for a task switch, is the offset of the
+ * IRET in all modes. NMIs are no longer blocked once it has completed; a guest's VMM decides on that. `next`, for a task switch, is the offset of the
  * following instruction.
  */
 export const interruptReturn = (core: Core, operandSize: OperandSize, next: bigint): Fault | undefined => {
-  const { state } = core;
+  const { state, vmx } = core;
+  const inGuest = vmx?.nonRoot === true;
+  if (inGuest) vmx.unblockNmis();
   const fault = isRealLike(state)
     ? returnReal(core, operandSize)
     : state.RFLAGS & RFLAGS.NT
       ? returnTask(core, next)
       : returnProtected(core, operandSize);
-  if (!fault) state.interruptibility &= ~8;
+  if (!fault && !inGuest) state.interruptibility &= ~8;
   return fault;
 };
 

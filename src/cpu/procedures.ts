@@ -1,5 +1,6 @@
 import { RFLAGS } from "../arch/flags.ts";
 import type { FarPointerOperand, Instruction, RegisterOperand } from "../isa/instruction.ts";
+import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
 import * as tables from "./descriptor-tables.ts";
 import { deliverOnce, type EventType } from "./exceptions.ts";
@@ -10,7 +11,7 @@ import { IN, INS, OUT, OUTS } from "./io.ts";
 import { cpl } from "./mode.ts";
 import { nextRip, readMemoryOperand, readOperand, writeOperand } from "./operands.ts";
 import { type DataSegmentRegister, loadSegment } from "./segment-loads.ts";
-import { GP } from "./segmentation.ts";
+import { GP, UD } from "./segmentation.ts";
 import { currentStack } from "./stack.ts";
 import { ENTER } from "./stack-frames.ts";
 import * as system from "./system.ts";
@@ -29,6 +30,9 @@ const segmentOf = (instruction: Instruction): DataSegmentRegister =>
   ] as DataSegmentRegister;
 
 const blockingByMovSS = 2;
+/** Blocking by STI or MOV SS: up to the end of the next instruction. */
+const shadow = 3;
+const interruptibilityOffset = offsetOf("interruptibility");
 
 /** Loading SS holds back debug traps and interrupts for one instruction. */
 const blockAfterSS = (core: Core, segment: DataSegmentRegister): void => {
@@ -168,35 +172,65 @@ const transferring: Readonly<Record<string, Procedure>> = {
   INS, OUTS,
 };
 
-/** Privilege before the procedure, and no pending debug exception left from one that faulted. */
+/**
+ * Privilege before the procedure, and no pending debug exception left from one that faulted. Blocking by STI or MOV SS ends
+ * with the instruction, not with a fault or VM exit in its place.
+ */
 const guarded =
   (procedure: Procedure, advances: boolean): Procedure =>
   (core, instruction) => {
-    const { state } = core;
-    if (instruction.row.privileged && cpl(state) !== 0) return GP(0);
+    const { state, vmx } = core;
+    if (instruction.row.privileged && cpl(state) !== 0)
+      return vmx?.nonRoot ? vmx.refused(instruction) : GP(0);
     const pending = state.pendingDebug;
     const next = nextRip(core, instruction);
-    const { vmx } = core;
+    const { view } = state;
+    const blocking = view.getUint32(interruptibilityOffset, true);
     if (vmx?.nonRoot) {
       const intercepted = vmx.intercept(instruction);
       if (intercepted === "done") {
         if (advances) state.RIP = next;
+        if (blocking & shadow) view.setUint32(interruptibilityOffset, blocking & ~shadow, true);
         return undefined;
       }
-      if (intercepted) return intercepted;
+      if (intercepted) {
+        state.pendingDebug = pending;
+        return intercepted;
+      }
     }
+    if (blocking & shadow) view.setUint32(interruptibilityOffset, blocking & ~shadow, true);
     const fault = procedure(core, instruction);
     if (fault) {
       state.pendingDebug = pending;
+      if (blocking & shadow)
+        view.setUint32(
+          interruptibilityOffset,
+          view.getUint32(interruptibilityOffset, true) | (blocking & shadow),
+          true,
+        );
       return fault;
     }
     if (advances) state.RIP = next;
     return undefined;
   };
 
+/** The instructions introduced with VMX: VT-x carries them out, from privilege to RIP. */
+// biome-ignore format: one list
+const ofVmx = [
+  "VMXON", "VMXOFF", "VMCLEAR", "VMPTRLD", "VMPTRST", "VMREAD", "VMWRITE", "VMLAUNCH", "VMRESUME", "VMCALL", "VMFUNC", "INVEPT", "INVVPID",
+] as const;
+const vmxInstruction: Procedure = (core, instruction) => {
+  if (core.vmx === undefined) return UD();
+  const pending = core.state.pendingDebug;
+  const fault = core.vmx.execute(instruction);
+  if (fault) core.state.pendingDebug = pending;
+  return fault;
+};
+
 export const procedures: ReadonlyMap<string, Procedure> = new Map([
   ...[...Object.entries(advancing), ...x87Procedures].map(
     ([name, run]) => [name, guarded(run, true)] as const,
   ),
   ...Object.entries(transferring).map(([name, run]) => [name, guarded(run, false)] as const),
+  ...ofVmx.map((name) => [name, vmxInstruction] as const),
 ]);

@@ -120,9 +120,10 @@ export const INVPCID: Procedure = (core, instruction) => {
 const ECX = ({ state }: Core): bigint => state.RCX & 0xffff_ffffn;
 
 /** EDX:EAX. */
-const pair = ({ state }: Core): bigint => ((state.RDX & 0xffff_ffffn) << 32n) | (state.RAX & 0xffff_ffffn);
+export const pair = ({ state }: Core): bigint =>
+  ((state.RDX & 0xffff_ffffn) << 32n) | (state.RAX & 0xffff_ffffn);
 
-const setPair = (core: Core, value: bigint): void => {
+export const setPair = (core: Core, value: bigint): void => {
   core.state.RAX = value & 0xffff_ffffn;
   core.state.RDX = value >> 32n;
 };
@@ -156,7 +157,7 @@ export const Monitor = {
 } as const;
 
 /** Outside CPL 0, or when IA32_MISC_ENABLE switches the two instructions off. */
-const monitorUnavailable = ({ state }: Core): boolean =>
+export const monitorUnavailable = ({ state }: Core): boolean =>
   cpl(state) !== 0 || !(state.IA32_MISC_ENABLE & IA32_MISC_ENABLE.monitor);
 
 export const MONITOR: Procedure = (core, instruction) => {
@@ -187,17 +188,24 @@ export const MWAIT: Procedure = (core) => {
   return undefined;
 };
 
-const timeStampDisabled = ({ state }: Core): boolean => (state.CR4 & CR4.TSD) !== 0n && cpl(state) > 0;
+/** CR4.TSD, outside CPL 0. */
+export const timeStampDisabled = ({ state }: Core): boolean => (state.CR4 & CR4.TSD) !== 0n && cpl(state) > 0;
+
+/** The time-stamp counter as instructions see it: a guest's is offset and scaled. */
+const visibleTimeStamp = (core: Core): bigint => {
+  const time = timeStampCounter(core);
+  return core.vmx?.nonRoot ? core.vmx.guestTimeStamp(time) : time;
+};
 
 export const RDTSC: Procedure = (core) => {
   if (timeStampDisabled(core)) return GP(0);
-  setPair(core, timeStampCounter(core));
+  setPair(core, visibleTimeStamp(core));
   return undefined;
 };
 
 export const RDTSCP: Procedure = (core) => {
   if (timeStampDisabled(core)) return GP(0);
-  setPair(core, timeStampCounter(core));
+  setPair(core, visibleTimeStamp(core));
   core.state.RCX = core.state.IA32_TSC_AUX & 0xffff_ffffn;
   return undefined;
 };
@@ -216,8 +224,11 @@ const random: Procedure = (core, instruction) => {
 export const RDRAND = random;
 export const RDSEED = random;
 
+const timeStampMsr = 0x10;
+
 export const RDMSR: Procedure = (core) => {
-  const value = readMsr(core, Number(ECX(core)));
+  const index = core.state.low32("RCX");
+  const value = index === timeStampMsr ? visibleTimeStamp(core) : readMsr(core, index);
   if (value === undefined) return GP(0);
   setPair(core, value);
   return undefined;
@@ -225,10 +236,13 @@ export const RDMSR: Procedure = (core) => {
 
 export const WRMSR: Procedure = (core) => (writeMsr(core, Number(ECX(core)), pair(core)) ? undefined : GP(0));
 
+/** CPUID faulting is switched on, outside CPL 0. */
+export const cpuidFaults = ({ state }: Core): boolean =>
+  (state.MSR_MISC_FEATURES_ENABLES & MSR_MISC_FEATURES_ENABLES.CPUIDFaulting) !== 0n && cpl(state) > 0;
+
 export const CPUID: Procedure = (core) => {
   const { state, model } = core;
-  if (state.MSR_MISC_FEATURES_ENABLES & MSR_MISC_FEATURES_ENABLES.CPUIDFaulting && cpl(state) > 0)
-    return GP(0);
+  if (cpuidFaults(core)) return GP(0);
   const leaf = state.low32("RAX");
   const { eax, ebx, ecx, edx } = model.cpuid(core, leaf, state.low32("RCX"));
   state.RAX = BigInt(eax >>> 0);

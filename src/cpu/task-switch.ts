@@ -2,6 +2,7 @@ import { CR0, CR4 } from "../arch/control-registers.ts";
 import { DR7, pendingDebug } from "../arch/debug-registers.ts";
 import { access as rights, segmentType, selectorTI, systemType, TSS16, TSS32 } from "../arch/descriptors.ts";
 import { RFLAGS } from "../arch/flags.ts";
+import { ExitReason } from "../arch/vm-exit-reasons.ts";
 import { generalRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { type Descriptor, fetchDescriptor, markDescriptor } from "./descriptors.ts";
@@ -24,6 +25,16 @@ import { VmExit } from "./vmx-socket.ts";
 
 /** SDM Vol. 3, "Task Switching". */
 export type TaskSwitchCause = "JMP" | "CALL" | "IRET" | "interrupt";
+
+/** Bits 31:30 of the exit qualification: what initiated the switch. */
+const sources: Readonly<Record<TaskSwitchCause, bigint>> = { CALL: 0n, IRET: 1n, JMP: 2n, interrupt: 3n };
+
+/** There is no task switch in VMX non-root operation: the new TSS descriptor has been checked, nothing is changed. */
+const taskSwitchExit = (core: Core, selector: number, cause: TaskSwitchCause, returnRip: bigint): VmExit => {
+  const instructionLength = Number(BigInt.asUintN(32, returnRip - core.state.RIP));
+  const qualification = BigInt(selector & 0xffff) | (sources[cause] << 30n);
+  return new VmExit(ExitReason.TASK_SWITCH, qualification, { instructionLength });
+};
 
 /** EFLAGS bits that a TSS can set. */
 const loadableFlags = 0x003f_7fd7n;
@@ -49,6 +60,7 @@ export const switchTask = (
   const old = getSegment(state, "TR");
   const layout = is32 ? TSS32 : TSS16;
   if (descriptor.limit < layout.bytes - 1) return TS(selector, ext);
+  if (core.vmx?.nonRoot) return taskSwitchExit(core, selector, cause, returnRip);
   const oldBytes = wasIs32 ? TSS32.bytes : TSS16.bytes;
   if (old.limit < oldBytes - 1) return TS(old.selector, ext);
 

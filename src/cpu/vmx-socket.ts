@@ -10,6 +10,9 @@ import { type Event, Fault } from "./fault.ts";
 /** state["vmx.operation"]. */
 export const VmxOperation = { off: 0, root: 1, nonRoot: 2 } as const;
 
+/** state["vmx.steps"]: instructions that are no procedures and yet asked of `intercept`, by bits. */
+export const VmxStep = { PAUSE: 1, RDPID: 2 } as const;
+
 /** What an exit reports beside reason and qualification; absent fields of the VMCS become 0, or stay undefined by the manual. */
 export interface VmExitDetails {
   /** Bytes of the instruction that caused the exit. */
@@ -76,12 +79,33 @@ export interface VmxSocket {
   readonly nonRoot: boolean;
   /** In VMX operation: CR0 and CR4 have fixed bits, INIT is blocked in root operation. */
   readonly inVmxOperation: boolean;
+  /** Bits of CR0 and CR4 that must be 1 in VMX operation, in the guest of now (an unrestricted one may clear PE and PG). */
+  readonly cr0Fixed: bigint;
+  readonly cr4Fixed: bigint;
+  /** An IA32_VMX_* capability MSR; undefined: the processor lacks it (#GP). */
+  capabilityMsr(index: number): bigint | undefined;
 
   /**
-   * An instruction that is a procedure, or PAUSE, is about to be carried out; its privilege level has been checked. A VmExit, a fault
+   * An instruction that is a procedure, or one of `VmxStep`, is about to be carried out; its privilege level has been checked. A VmExit, a fault
    * that has priority over one, "done" when it has been carried out here (a shadowed register), or undefined: go on.
    */
   intercept(instruction: Instruction): Fault | "done" | undefined;
+
+  /** The privilege level forbids an instruction in non-root operation: the fault that this is, or the VM exit that comes before. */
+  refused(instruction: Instruction): Fault;
+
+  /**
+   * One of the instructions introduced with VMX, in whatever mode and operation: from its exceptions and VM exits to the instruction pointer,
+   * which afterwards is where to go on.
+   */
+  execute(instruction: Instruction): Fault | undefined;
+
+  /** Bits of CR0 and of CR4 that must stay 1: #GP(0) for a move that would clear one. None outside VMX operation. */
+  readonly fixedCR0: bigint;
+  readonly fixedCR4: bigint;
+
+  /** IRET begins, in non-root operation: NMIs, or virtual NMIs, are no longer blocked even if it faults. */
+  unblockNmis(): void;
 
   /**
    * An event is about to be delivered. True: a VM exit took its place. `during` is the event whose delivery raised it.

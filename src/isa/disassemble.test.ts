@@ -193,6 +193,28 @@ describe("disassemble", () => {
     expect(text("64f348a5")).toBe("rep fs movsq");
     expect(text("48cb")).toBe("retfq");
   });
+
+  it("tells VMX instructions apart by prefix, and knows none with another one", () => {
+    const text = (hex: string, codeSize: CodeSize = 64): string | undefined => {
+      const instruction = read(Buffer.from(hex, "hex"), codeSize);
+      return instruction && disassemble(instruction);
+    };
+    // biome-ignore format: one row per fact
+    const rows = [
+      ["0f01c1", "vmcall"], ["0f01c2", "vmlaunch"], ["0f01c3", "vmresume"], ["0f01c4", "vmxoff"], ["0f01d4", "vmfunc"],
+      ["660f01c1", undefined], ["f30f01c2", undefined], ["f20f01c3", undefined],
+      ["0fc730", "vmptrld qword ptr [rax]"], ["660fc730", "vmclear qword ptr [rax]"], ["f30fc730", "vmxon qword ptr [rax]"],
+      ["f20fc730", undefined], ["0fc738", "vmptrst qword ptr [rax]"], ["660fc738", undefined],
+      ["0f78d8", "vmread rax, rbx"], ["0f7818", "vmread qword ptr [rax], rbx"], ["0f79d8", "vmwrite rbx, rax"],
+      ["660f78c0", undefined], ["f30f79d8", undefined],
+      ["660f388018", "invept rbx, xmmword ptr [rax]"], ["660f388118", "invvpid rbx, xmmword ptr [rax]"],
+      ["0f388018", undefined], ["660f3880c0", undefined], ["0f37", "getsec"],
+    ] as const;
+    for (const [bytes, expected] of rows) expect([bytes, text(bytes)]).toEqual([bytes, expected]);
+    expect(text("0f78d8", 32)).toBe("vmread eax, ebx");
+    expect(text("0f7918", 16)).toBe("vmwrite ebx, dword ptr [bx+si]");
+    expect(text("660f38811a", 32)).toBe("invvpid ebx, xmmword ptr [edx]");
+  });
 });
 
 /** Instructions iced refuses: GETSEC with a prefix, which is #UD here by itself. */
@@ -200,7 +222,7 @@ const validHereOnly: ReadonlySet<string> = new Set(["GETSEC"]);
 
 /** Features (iced's names) whose instructions this machine does not have yet, or that are not Intel's. */
 const absent =
-  /D3NOW|AVX|VMX|SVM|XOP|3DNOW|FMA|CET|PADLOCK|KNC|AMX|TBM|SSE4A|RAO_INT|KL|GFNI|ENQCMD|MOVDIR64B|OSS|MSR|INVLPGB|MONITORX|MCOMMIT|RDPRU|RDPRU|SMX|SGX|PTWRITE|RTM|HLE|WAITPKG|UINTR|HRESET|PCONFIG|SNP|SEV|SKINIT|CLZERO|LWP|F16C|VAES|VPCLMUL|CYRIX|GEODE|CENTAUR|PBNDKB|SMAP_|MPX|FRED|LKGS|UDBG|XSAVES_|TSXLDTRK|TDX|INTEL8|INTEL3|CL1INVMB|CMPCCXADD/;
+  /D3NOW|AVX|SVM|XOP|3DNOW|FMA|CET|PADLOCK|KNC|AMX|TBM|SSE4A|RAO_INT|KL|GFNI|ENQCMD|MOVDIR64B|OSS|MSR|INVLPGB|MONITORX|MCOMMIT|RDPRU|RDPRU|SMX|SGX|PTWRITE|RTM|HLE|WAITPKG|UINTR|HRESET|PCONFIG|SNP|SEV|SKINIT|CLZERO|LWP|F16C|VAES|VPCLMUL|CYRIX|GEODE|CENTAUR|PBNDKB|SMAP_|MPX|FRED|LKGS|UDBG|XSAVES_|TSXLDTRK|TDX|INTEL8|INTEL3|CL1INVMB|CMPCCXADD/;
 
 /** Valid for iced, #UD on an Intel CPU in this mode. */
 // biome-ignore format: one row per deviation

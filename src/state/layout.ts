@@ -58,6 +58,7 @@ const u32Fields = [
   "PKRU",
   /** Debug exceptions to deliver after the instruction, in the VMCS format of "pending debug exceptions" (BT is bit 15). */ "pendingDebug",
   /** 0 outside VMX operation, 1 root, 2 non-root (cpu/vmx-socket.ts, VmxOperation); and what waits for the next boundary there (vmx/events.ts). */ "vmx.operation", "vmx.pending",
+  /** Instructions that the processor must look at in this guest although they are no procedures: bits of cpu/vmx-socket.ts, VmxStep. */ "vmx.steps",
 ] as const;
 
 /** Fields of the tiers: derived or transient, never saved. */

@@ -1,3 +1,5 @@
+import { CR0 } from "../arch/control-registers.ts";
+import { vmcsFields } from "../arch/vmcs-fields.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import type { Core } from "../cpu/core.ts";
 import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
@@ -12,24 +14,32 @@ import {
 } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
-import { firstRefusal } from "./checks/index.ts";
-import type { EntryFacts } from "./entry-facts.ts";
 import { accessExit } from "./access-exit.ts";
 import { apicAccessPage, virtualizeApicAccess } from "./apic-virtualization/apic-access.ts";
 import { postponeApicWrite } from "./apic-virtualization/apic-write.ts";
 import { clearPending } from "./apic-virtualization/pending.ts";
 import { enterVirtualApic } from "./apic-virtualization/virtual-interrupts.ts";
+import { capabilitiesOf, type VmxCapabilities } from "./capabilities.ts";
+import { firstRefusal } from "./checks/index.ts";
+import type { EntryFacts } from "./entry-facts.ts";
 import { translateGuestPhysical } from "./ept.ts";
 import * as events from "./events.ts";
+import { execute } from "./instructions.ts";
+import { intercept, refused, stepsOf } from "./intercepts/index.ts";
+import { noPauseYet } from "./intercepts/pause.ts";
 import { liveFacts } from "./live-facts.ts";
 import { PreemptionTimer } from "./preemption-timer.ts";
+import { guestTimeStamp } from "./time-stamp.ts";
 import { virtualizationException } from "./virtualization-exception.ts";
 import { vmExit } from "./vm-exit.ts";
 import { Vmcs } from "./vmcs.ts";
+import { type VmcsFieldIndex, vmcsFieldIndex } from "./vmcs-fields-of-model.ts";
 import { invalidateOnTransition, Worlds } from "./worlds.ts";
 
 const operationOffset = offsetOf("vmx.operation");
+const unrestrictedGuest = 1 << vmxControl("unrestrictedGuest").bit;
 const enableEPT = 1 << vmxControl("enableEPT").bit;
+const unrestrictedGuest = 1 << vmxControl("unrestrictedGuest").bit;
 
 /** Why VM entry did not get past its checks. */
 export type EntryRefusal =
@@ -54,6 +64,17 @@ export class VmxProcessor implements VmxSocket {
   entryControls = 0;
   exceptionBitmap = 0;
 
+  readonly capability: VmxCapabilities;
+  /** The fields that VMREAD and VMWRITE know. */
+  readonly fields: VmcsFieldIndex;
+  /** IA32_VMX_MISC[29]: VMWRITE may write VM-exit information. */
+  readonly writesInformation: boolean;
+  /** By ordinal, nonzero: written since the checks of VM entry passed; all of a VMCS that has become current. */
+  readonly dirty = new Uint8Array(vmcsFields.length).fill(1);
+  /** The VMCS that a guest's VMREAD and VMWRITE reach. */
+  readonly shadow: Vmcs;
+  pauseLoop = noPauseYet();
+
   /** What the checks of VM entry look at. */
   readonly facts: EntryFacts;
   /** Numbers of the address spaces that guests have had. */
@@ -76,6 +97,10 @@ export class VmxProcessor implements VmxSocket {
     this.engine = engine;
     this.memory = engine.guest;
     this.vmcs = new Vmcs(engine.guest.view);
+    this.shadow = new Vmcs(engine.guest.view);
+    this.capability = capabilitiesOf(core.model);
+    this.fields = vmcsFieldIndex(core.model);
+    this.writesInformation = this.capability.has("vmwriteAnyField");
     this.preemptionTimer = new PreemptionTimer(core);
     this.facts = liveFacts(this);
   }
@@ -92,6 +117,17 @@ export class VmxProcessor implements VmxSocket {
   }
   get inVmxOperation(): boolean {
     return this.operation !== VmxOperation.off;
+  }
+
+  get cr0Fixed(): bigint {
+    const unrestricted = this.nonRoot && (this.secondary & unrestrictedGuest) !== 0;
+    return this.capability.cr0.fixed0 & (unrestricted ? ~(CR0.PE | CR0.PG) : ~0n);
+  }
+  get cr4Fixed(): bigint {
+    return this.capability.cr4.fixed0;
+  }
+  capabilityMsr(index: number): bigint | undefined {
+    return this.capability.msrs.get(index);
   }
 
   // VM entry and VM exit (vm-entry.ts, vm-exit.ts) tell when a guest starts and stops.
@@ -115,6 +151,8 @@ export class VmxProcessor implements VmxSocket {
     this.nmiUnblockedByIret = false;
     invalidateOnTransition(this);
     enterVirtualApic(this);
+    this.pauseLoop = noPauseYet();
+    this.core.state["vmx.steps"] = stepsOf(this);
   }
 
   /** VM entry is complete, but for event injection. */
@@ -126,6 +164,7 @@ export class VmxProcessor implements VmxSocket {
     invalidateOnTransition(this);
     clearPending(this);
     this.monitorTrapPending = false;
+    this.core.state["vmx.steps"] = 0;
   }
 
   /** Blocking by NMI after a VM exit that no NMI caused. */
@@ -140,8 +179,25 @@ export class VmxProcessor implements VmxSocket {
 
   // VmxSocket
 
-  intercept(_instruction: Instruction): Fault | "done" | undefined {
-    return undefined;
+  intercept(instruction: Instruction): Fault | "done" | undefined {
+    return intercept(this, instruction);
+  }
+  refused(instruction: Instruction): Fault {
+    return refused(this, instruction);
+  }
+  execute(instruction: Instruction): Fault | undefined {
+    return execute(this, instruction);
+  }
+  get fixedCR0(): bigint {
+    if (!this.inVmxOperation) return 0n;
+    const { fixed0 } = this.capability.cr0;
+    return this.nonRoot && this.secondary & unrestrictedGuest ? fixed0 & ~(CR0.PE | CR0.PG) : fixed0;
+  }
+  get fixedCR4(): bigint {
+    return this.inVmxOperation ? this.capability.cr4.fixed0 : 0n;
+  }
+  unblockNmis(): void {
+    events.unblockNmis(this);
   }
   interceptEvent(event: Event, during: Event | undefined): boolean {
     return events.interceptEvent(this, event, during);
@@ -208,6 +264,6 @@ export class VmxProcessor implements VmxSocket {
   }
   readonly sharesVpid = (world: number): boolean => this.worlds.hasVpid(world, this.worlds.currentVpid());
   guestTimeStamp(host: bigint): bigint {
-    return host;
+    return guestTimeStamp(this, host);
   }
 }

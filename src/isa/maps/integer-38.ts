@@ -15,6 +15,8 @@ const bmi2 = { vex: true, feature: "BMI2" } as const;
 
 // biome-ignore format: one row per fact
 export const rows: readonly Row[] = [
+  op(0x80, procedure("INVEPT"),  [G.y, M.dq], { prefix: 0x66, f64: true, feature: "VMX" }),
+  op(0x81, procedure("INVVPID"), [G.y, M.dq], { prefix: 0x66, f64: true, feature: "VMX" }),
   op(0x82, procedure("INVPCID"), [G.y, M.dq], { prefix: 0x66, f64: true, privileged: true, feature: "INVPCID" }),
   op(0xf0, CRC32, [rw(G.y), E.b], { prefix: 0xf2, feature: "SSE4_2" }),
   op(0xf1, CRC32, [rw(G.y), E.v], { prefix: 0xf2, feature: "SSE4_2" }),

@@ -2,7 +2,7 @@
  * Two-byte opcode map (0F): SDM Vol. 2, Table A-3, and the groups of Table A-6, in that order; the rows that name MMX or
  * XMM registers, LDMXCSR and STMXCSR are in sse.ts.
  *
- * Not here, so #UD: the VMX instructions, 0F B8 without F3 (JMPE), 0F A6/A7, and everything under a CPU feature that
+ * Not here, so #UD: 0F B8 without F3 (JMPE), 0F A6/A7, and everything under a CPU feature that
  * `Feature` does not name. Reserved NOPs (0F 0D, 0F 18-1F) run as NOP with any ModRM, as on Intel CPUs.
  */
 import { procedure } from "../define.ts";
@@ -57,6 +57,11 @@ export const rows: readonly Row[] = [
   member(0x01, 5, WRPKRU,    [], { ...encoded(7), feature: "PKU" }),
   member(0x01, 7, SWAPGS,    [], { mod: "register", rm: 0, o64: true, privileged: true }),
   member(0x01, 7, procedure("RDTSCP"), [], { mod: "register", rm: 1, feature: "RDTSCP" }),
+  member(0x01, 0, procedure("VMCALL"),   [], { ...encoded(1), feature: "VMX" }),
+  member(0x01, 0, procedure("VMLAUNCH"), [], { ...encoded(2), feature: "VMX" }),
+  member(0x01, 0, procedure("VMRESUME"), [], { ...encoded(3), feature: "VMX" }),
+  member(0x01, 0, procedure("VMXOFF"),   [], { ...encoded(4), feature: "VMX" }),
+  member(0x01, 2, procedure("VMFUNC"),   [], { ...encoded(4), feature: "VMX" }),
   op(0x02, procedure("LAR"), [w(G.v), E.w], protectedOnly),
   op(0x03, procedure("LSL"), [w(G.v), E.w], protectedOnly),
   op(0x05, procedure("SYSCALL"), [], { o64: true }),
@@ -99,6 +104,9 @@ export const rows: readonly Row[] = [
   ...CMOVcc.map((semantics, condition) => op(0x40 + condition, semantics, [rw(G.v), E.v])),
   ...Jcc.map((semantics, condition) => op(0x80 + condition, semantics, [J.z], { f64: true })),
   ...SETcc.map((semantics, condition) => op(0x90 + condition, semantics, [w(E.b)])),
+
+  op(0x78, procedure("VMREAD"),  [w(E.y), G.y], { prefix: "none", f64: true, feature: "VMX" }),
+  op(0x79, procedure("VMWRITE"), [G.y, E.y],    { prefix: "none", f64: true, feature: "VMX" }),
 
   op(0xa0, PUSH_SREG, [FS], { d64: true }),
   op(0xa1, POP_SREG,  [w(FS)], { d64: true, syntax: "pop" }),
@@ -162,6 +170,10 @@ export const rows: readonly Row[] = [
   member(0xc7, 3, procedure("XRSTORS"), [M.any],    { prefix: "none", feature: "XSAVES", privileged: true }),
   member(0xc7, 4, procedure("XSAVEC"),  [w(M.any)], { prefix: "none", feature: "XSAVEC" }),
   member(0xc7, 5, procedure("XSAVES"),  [w(M.any)], { prefix: "none", feature: "XSAVES", privileged: true }),
+  member(0xc7, 6, procedure("VMPTRLD"), [M.q],    { prefix: "none", feature: "VMX" }),
+  member(0xc7, 6, procedure("VMCLEAR"), [M.q],    { prefix: 0x66, feature: "VMX" }),
+  member(0xc7, 6, procedure("VMXON"),   [M.q],    { prefix: 0xf3, feature: "VMX" }),
+  member(0xc7, 7, procedure("VMPTRST"), [w(M.q)], { prefix: "none", feature: "VMX" }),
   member(0xc7, 6, procedure("RDRAND"), [w(R.v)], { prefix: "sized", feature: "RDRAND" }),
   member(0xc7, 7, procedure("RDSEED"), [w(R.v)], { prefix: "sized", feature: "RDSEED" }),
   member(0xc7, 7, RDPID, [w(R.y)], { prefix: 0xf3, ignore66: true, feature: "RDPID" }),

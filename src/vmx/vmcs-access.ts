@@ -1,0 +1,108 @@
+import type { Fault, ProcedureOutcome } from "../cpu/core.ts";
+import { GuestMemory } from "../cpu/guest-memory.ts";
+import { readMemoryOperand, writeMemoryOperand } from "../cpu/operands.ts";
+import type { Instruction, RegisterOperand } from "../isa/instruction.ts";
+import { offsetOf } from "../state/layout.ts";
+import { VMfailInvalid, VMfailValid, VMsucceed } from "./outcome.ts";
+import { ordinalOffset, originOffset, type Vmcs } from "./vmcs.ts";
+import { encodings } from "./vmcs-fields-of-model.ts";
+import type { VmxProcessor } from "./vmx-processor.ts";
+
+/** VMREAD and VMWRITE, of the current VMCS or of a guest's shadow VMCS. Hot: words, no bigint for register operands. */
+
+const ripOffset = offsetOf("RIP");
+const retiredOffset = offsetOf("retired");
+
+const unsupportedComponent = 12;
+const readOnlyComponent = 13;
+
+/** A field as VMREAD and VMWRITE name it, found by `lookUp`. */
+let ordinal = 0;
+let isHighHalf = false;
+
+/** The field that register `number` names; false: there is none on this processor. */
+const lookUp = (vmx: VmxProcessor, number: number, long: boolean): boolean => {
+  const { view } = vmx.core.state;
+  const encoding = view.getUint32(8 * number, true);
+  if (encoding >= encodings || (long && view.getUint32(8 * number + 4, true) !== 0)) return false;
+  const entry = vmx.fields.fields[encoding]! - 1;
+  ordinal = entry >> 1;
+  isHighHalf = (entry & 1) === 1;
+  return entry >= 0;
+};
+
+/** VMREAD dest, encoding: the operand is 64 bits wide in 64-bit mode, else 32. */
+export const vmread = (vmx: VmxProcessor, instruction: Instruction, vmcs: Vmcs): ProcedureOutcome => {
+  if (vmcs.base < 0) return VMfailInvalid(vmx, instruction);
+  const long = instruction.codeSize === 64;
+  const dest = instruction.operands[0]!;
+  const source = instruction.operands[1]!;
+  if (!lookUp(vmx, (source as RegisterOperand).number, long))
+    return VMfailValid(vmx, instruction, unsupportedComponent, vmcs);
+  const from = vmcs.base + ordinalOffset(ordinal);
+  const low = vmcs.view.getUint32(isHighHalf ? from + 4 : from, true);
+  const high = long && !isHighHalf ? vmcs.view.getUint32(from + 4, true) : 0;
+  if (dest.kind === "register") {
+    const { view } = vmx.core.state;
+    view.setUint32(8 * dest.number, low, true);
+    view.setUint32(8 * dest.number + 4, high, true);
+  } else {
+    const value = (BigInt(high) << 32n) | BigInt(low);
+    const fault = writeMemoryOperand(vmx.core, instruction, 0, value, long ? 8 : 4);
+    if (fault) return fault;
+  }
+  return VMsucceed(vmx, instruction);
+};
+
+/** What VMWRITE stores, found by `readSource`. */
+let sourceLow = 0;
+let sourceHigh = 0;
+
+const readSource = (vmx: VmxProcessor, instruction: Instruction, long: boolean): Fault | undefined => {
+  const source = instruction.operands[1]!;
+  if (source.kind === "register") {
+    const { view } = vmx.core.state;
+    sourceLow = view.getUint32(8 * source.number, true);
+    sourceHigh = long ? view.getUint32(8 * source.number + 4, true) : 0;
+    return undefined;
+  }
+  const value = readMemoryOperand(vmx.core, instruction, 1, long ? 8 : 4);
+  if (typeof value !== "bigint") return value;
+  sourceLow = Number(value & 0xffff_ffffn);
+  sourceHigh = Number(value >> 32n);
+  return undefined;
+};
+
+/** VMWRITE encoding, source. Where it was done is kept beside the field. */
+export const vmwrite = (vmx: VmxProcessor, instruction: Instruction, vmcs: Vmcs): ProcedureOutcome => {
+  if (vmcs.base < 0) return VMfailInvalid(vmx, instruction);
+  const long = instruction.codeSize === 64;
+  const fault = readSource(vmx, instruction, long);
+  if (fault) return fault;
+  if (!lookUp(vmx, (instruction.operands[0] as RegisterOperand).number, long))
+    return VMfailValid(vmx, instruction, unsupportedComponent, vmcs);
+  const { fields } = vmx;
+  if (fields.isInformation[ordinal] === 1 && !vmx.writesInformation)
+    return VMfailValid(vmx, instruction, readOnlyComponent, vmcs);
+  const { view, base } = vmcs;
+  noteStore(vmx, base);
+  const to = base + ordinalOffset(ordinal);
+  if (isHighHalf) view.setUint32(to + 4, sourceLow, true);
+  else {
+    view.setUint32(to, sourceLow & fields.lowMask[ordinal]!, true);
+    view.setUint32(to + 4, sourceHigh & fields.highMask[ordinal]!, true);
+  }
+  const { view: state } = vmx.core.state;
+  const origin = base + originOffset(ordinal);
+  view.setUint32(origin, state.getUint32(ripOffset, true), true);
+  view.setUint32(origin + 4, state.getUint32(ripOffset + 4, true), true);
+  view.setUint32(origin + 8, state.getUint32(retiredOffset, true), true);
+  view.setUint32(origin + 12, state.getUint32(retiredOffset + 4, true), true);
+  if (vmcs === vmx.vmcs) vmx.dirty[ordinal] = 1;
+  return VMsucceed(vmx, instruction);
+};
+
+/** The page of a VMCS is about to change: code that was decoded there is stale. */
+export const noteStore = ({ memory }: VmxProcessor, base: number): void => {
+  if (memory.codePages[GuestMemory.pageOf(base)] !== 0) memory.onCodeWrite(base, 4096);
+};
