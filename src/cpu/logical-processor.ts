@@ -394,12 +394,14 @@ export class LogicalProcessor implements Core, RunningProcessor {
       this.#raise(instruction);
       return 0;
     }
-    state.view.setUint32(
-      interruptibilityOffset,
-      state.view.getUint32(interruptibilityOffset, true) & ~3,
-      true,
-    );
     const { row } = instruction;
+    // A procedure ends the shadow of STI and MOV SS itself: what comes in its place sees it.
+    if (row.semantics.build !== undefined)
+      state.view.setUint32(
+        interruptibilityOffset,
+        state.view.getUint32(interruptibilityOffset, true) & ~3,
+        true,
+      );
     let retired: number;
     if (row.protectedOnly && this.#code.mode.realLike) {
       this.#raise(new Fault(Exception.UD));
