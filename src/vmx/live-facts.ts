@@ -1,7 +1,8 @@
 import { msrRow } from "../arch/msrs.ts";
+import type { CpuModel } from "../cpu/core.ts";
 import { isIa32e } from "../cpu/mode.ts";
 import { capabilitiesOf } from "./capabilities.ts";
-import { EntryFacts } from "./entry-facts.ts";
+import { EntryFacts, type ProcessorTraits } from "./entry-facts.ts";
 import { ordinalOffset } from "./vmcs.ts";
 import type { VmxProcessor } from "./vmx-processor.ts";
 
@@ -14,11 +15,23 @@ const definedBits = (index: number, has: (feature: string) => boolean): bigint =
 const [IA32_DEBUGCTL, IA32_PERF_GLOBAL_CTRL] = [0x1d9, 0x38f];
 const allOnes = 0xffff_ffff;
 
+/** What a CPU model is to the checks, apart from its capability MSRs. */
+export const modelTraits = (model: CpuModel): Omit<ProcessorTraits, "inIa32eMode" | "currentVmcs"> => {
+  const has = (feature: string): boolean => model.has(feature);
+  return {
+    physicalAddressBits: model.physicalAddressBits,
+    linearAddressBits: model.linearAddressBits,
+    has,
+    inSMM: false,
+    perfGlobalCtrl: definedBits(IA32_PERF_GLOBAL_CTRL, has),
+    debugctl: definedBits(IA32_DEBUGCTL, has),
+  };
+};
+
 /** The facts of VM entry of a processor at work: its current VMCS, its state and its memory. */
 export const liveFacts = (vmx: VmxProcessor): EntryFacts => {
   const { core, vmcs } = vmx;
   const { model, physical, state } = core;
-  const has = (feature: string): boolean => model.has(feature);
   return new EntryFacts(
     {
       value: (ordinal) => vmcs.value(ordinalOffset(ordinal)),
@@ -26,14 +39,9 @@ export const liveFacts = (vmx: VmxProcessor): EntryFacts => {
     },
     capabilitiesOf(model),
     {
-      physicalAddressBits: model.physicalAddressBits,
-      linearAddressBits: model.linearAddressBits,
-      has,
+      ...modelTraits(model),
       inIa32eMode: () => isIa32e(state),
       currentVmcs: () => state["vmx.currentVmcs"],
-      inSMM: false,
-      perfGlobalCtrl: definedBits(IA32_PERF_GLOBAL_CTRL, has),
-      debugctl: definedBits(IA32_DEBUGCTL, has),
     },
     (address) =>
       address >> BigInt(model.physicalAddressBits) ? allOnes : physical.read(Number(address), 4) >>> 0,
