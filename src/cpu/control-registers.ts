@@ -78,7 +78,6 @@ export const writeCR0 = (core: Core, value: bigint): Fault | undefined => {
   const next = (value & definedCR0) | CR0.ET;
   if (next & CR0.PG && !(next & CR0.PE)) return GP(0);
   if (next & CR0.NW && !(next & CR0.CD)) return GP(0);
-  if (core.vmx?.inVmxOperation && core.vmx.fixedCR0 & ~next) return GP(0);
   if (core.vmx?.inVmxOperation && core.vmx.cr0Fixed & ~next) return GP(0);
   const changed = state.CR0 ^ next;
   let efer = state.IA32_EFER;
@@ -124,7 +123,6 @@ export const writeCR4 = (core: Core, value: bigint): Fault | undefined => {
   const { state, model } = core;
   if (value & ~supportedCR4(model)) return GP(0);
   if (core.vmx?.inVmxOperation && core.vmx.cr4Fixed & ~value) return GP(0);
-  if (core.vmx?.inVmxOperation && core.vmx.fixedCR4 & ~value) return GP(0);
   const changed = state.CR4 ^ value;
   const ia32e = isIa32e(state);
   if (changed & CR4.PAE && ia32e) return GP(0);

@@ -100,10 +100,6 @@ export interface VmxSocket {
    */
   execute(instruction: Instruction): Fault | undefined;
 
-  /** Bits of CR0 and of CR4 that must stay 1: #GP(0) for a move that would clear one. None outside VMX operation. */
-  readonly fixedCR0: bigint;
-  readonly fixedCR4: bigint;
-
   /** IRET begins, in non-root operation: NMIs, or virtual NMIs, are no longer blocked even if it faults. */
   unblockNmis(): void;
 

@@ -102,6 +102,7 @@ const monitorTrap = (vmx: VmxProcessor): boolean => {
 
 export const boundaryBeforeTraps = (vmx: VmxProcessor): boolean => {
   const { core } = vmx;
+  vmx.nmiUnblockedByIret = false;
   const { view } = core.state;
   const activity = view.getUint32(activityOffset, true);
   if (activity !== Activity.waitForSipi) {
@@ -237,6 +238,18 @@ export const wakes = (vmx: VmxProcessor): boolean => {
   if (view.getUint32(pendingDebugOffset, true) !== 0) return true;
   if (interruptWindowOpen(vmx) || virtualInterruptDue(vmx) || externalInterruptDue(vmx)) return true;
   return core.apic.hasInterrupt() && !(vmx.pinBased & externalInterruptExiting) && interruptible(view);
+};
+
+/**
+ * IRET begins. Without "NMI exiting" it unblocks NMIs, with "virtual NMIs" the virtual ones, even if it faults; with "NMI exiting"
+ * alone it does neither.
+ */
+export const unblockNmis = (vmx: VmxProcessor): void => {
+  if (vmx.pinBased & nmiExiting && !(vmx.pinBased & virtualNMIs)) return;
+  const { view } = vmx.core.state;
+  const blocking = view.getUint32(interruptibilityOffset, true);
+  vmx.nmiUnblockedByIret = (blocking & nmiBlocking) !== 0;
+  view.setUint32(interruptibilityOffset, blocking & ~nmiBlocking, true);
 };
 
 /** NMI blocking after a VM exit that no NMI caused: virtual blocking stays with the guest. */

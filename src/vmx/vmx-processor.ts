@@ -37,7 +37,6 @@ import { type VmcsFieldIndex, vmcsFieldIndex } from "./vmcs-fields-of-model.ts";
 import { invalidateOnTransition, Worlds } from "./worlds.ts";
 
 const operationOffset = offsetOf("vmx.operation");
-const unrestrictedGuest = 1 << vmxControl("unrestrictedGuest").bit;
 const enableEPT = 1 << vmxControl("enableEPT").bit;
 const unrestrictedGuest = 1 << vmxControl("unrestrictedGuest").bit;
 
@@ -187,14 +186,6 @@ export class VmxProcessor implements VmxSocket {
   }
   execute(instruction: Instruction): Fault | undefined {
     return execute(this, instruction);
-  }
-  get fixedCR0(): bigint {
-    if (!this.inVmxOperation) return 0n;
-    const { fixed0 } = this.capability.cr0;
-    return this.nonRoot && this.secondary & unrestrictedGuest ? fixed0 & ~(CR0.PE | CR0.PG) : fixed0;
-  }
-  get fixedCR4(): bigint {
-    return this.inVmxOperation ? this.capability.cr4.fixed0 : 0n;
   }
   unblockNmis(): void {
     events.unblockNmis(this);
