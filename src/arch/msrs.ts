@@ -94,6 +94,13 @@ export const IA32_MISC_ENABLE = {
   fastStrings: 1n << 0n, BTSUnavailable: 1n << 11n, PEBSUnavailable: 1n << 12n, monitor: 1n << 18n, limitCpuidMaxval: 1n << 22n, xTPRDisable: 1n << 23n, XDDisable: 1n << 34n,
 } as const;
 
+/** Bits of IA32_FEATURE_CONTROL (SDM Vol. 3, "Enabling and Entering VMX Operation"). */
+export const IA32_FEATURE_CONTROL = {
+  /** WRMSR is #GP until power-on; VMXON asks for it. */ lock: 1n << 0n,
+  vmxInsideSMX: 1n << 1n,
+  vmxOutsideSMX: 1n << 2n,
+} as const;
+
 /** Bits of IA32_ARCH_CAPABILITIES (SDM Vol. 4, Table 2-2). */
 // biome-ignore format: one row per fact
 export const IA32_ARCH_CAPABILITIES = {

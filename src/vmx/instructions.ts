@@ -73,8 +73,8 @@ const enterVmxOperation = (vmx: VmxProcessor, instruction: Instruction): Procedu
     (cr4.fixed0 & ~state.CR4) |
     (state.CR4 & ~cr4.fixed1);
   // SMX operation does not exist here.
-  const { lock, VMXOutsideSMX } = IA32_FEATURE_CONTROL;
-  const allowing = lock | VMXOutsideSMX;
+  const { lock, vmxOutsideSMX } = IA32_FEATURE_CONTROL;
+  const allowing = lock | vmxOutsideSMX;
   if (unsupported !== 0n || (state.IA32_FEATURE_CONTROL & allowing) !== allowing) return GP(0);
   const address = readMemoryOperand(core, instruction, 0, 8);
   if (address instanceof Fault) return address;
