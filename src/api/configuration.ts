@@ -19,7 +19,7 @@ export interface MachineOptions {
   readonly memoryMiB?: number;
   /** Logical processors, 1 to 8; default 1. They take turns on one thread. */
   readonly processors?: number;
-  /** CPU model, one of `cpuModels`, and what to change about it: "nehalem", "default,-PCID,-SMAP", "core2,+AES"; default "default". */
+  /** CPU model, one of `cpuModels`, and what to change about it: "nehalem", "default,-PCID,-enableEPT", "core2,+AES"; default "default". */
   readonly model?: string;
   /** Disks: the guest sees them as virtio block devices, in this order. */
   readonly disks?: readonly (BlockStorage | DiskConfiguration)[];
@@ -63,8 +63,20 @@ export const cpuModels: readonly { readonly name: string; readonly about: string
   ({ name, about }) => ({ name, about }),
 );
 
-/** Features that exist here: what at least one model has. */
-const featureNames: ReadonlySet<string> = new Set(modelRows.flatMap(({ features }) => features));
+/** Features that exist here: what at least one model has, by the SDM's name in lower case. */
+const cpuidNames = [...new Set(modelRows.flatMap(({ features }) => features))].sort();
+const vmxNames = [...new Set(modelRows.flatMap(({ vmx = [] }) => vmx))].sort();
+
+const withoutSeparators = (name: string): string => name.toLowerCase().replace(/[-_ ]/g, "");
+
+/** Names as a user may write them: case and separators do not count, and "EPT" is short for "enableEPT". CPUID's come first. */
+const canonicalNames: ReadonlyMap<string, string> = new Map([
+  ...vmxNames.map(
+    (name) => [withoutSeparators(name.replace(/^(?:enable|use|activate)(?=[A-Z])/, "")), name] as const,
+  ),
+  ...vmxNames.map((name) => [withoutSeparators(name), name] as const),
+  ...cpuidNames.map((name) => [withoutSeparators(name), name] as const),
+]);
 
 const modelOf = (text: string, processors: number): CpuModel => {
   const [name = "", ...changes] = text.split(",");
@@ -72,14 +84,15 @@ const modelOf = (text: string, processors: number): CpuModel => {
   const plus: string[] = [];
   const minus: string[] = [];
   for (const change of changes) {
-    const feature = change.slice(1).toUpperCase();
+    const feature = canonicalNames.get(withoutSeparators(change.slice(1)));
     if (!/^[+-]/.test(change))
       refuse(`CPU model "${text}": "${change}" is not a change, expected +FEATURE or -FEATURE`);
-    if (!featureNames.has(feature))
-      refuse(
-        `CPU model "${text}": there is no feature "${change.slice(1)}" here, expected one of ${[...featureNames].sort().join(", ")}`,
-      );
-    (change.startsWith("+") ? plus : minus).push(feature);
+    (change.startsWith("+") ? plus : minus).push(
+      feature ??
+        refuse(
+          `CPU model "${text}": there is no feature "${change.slice(1)}" here, expected one of ${[...cpuidNames, ...vmxNames].join(", ")}`,
+        ),
+    );
   }
   return (
     cpuModel(name, { processors, plus, minus }) ??

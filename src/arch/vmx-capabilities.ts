@@ -1,4 +1,4 @@
-import type { ControlFieldName, ControlKey } from "./vmx-controls.ts";
+import { type ControlFieldName, type ControlKey, vmxControls } from "./vmx-controls.ts";
 
 /**
  * What the VMX capability MSRs report beside the controls (SDM Vol. 3, Appendix "VMX Capability Reporting Facility"): the
@@ -79,12 +79,15 @@ export const vmxTraits: readonly VmxTraitRow[] = rows.map(([key, msr, bit, says]
 /** Everything of VT-x that a CPU model may offer or not. */
 export type VmxFeature = ControlKey | VmxTrait;
 
+/** The names of all of it. */
+export const vmxFeatures: ReadonlySet<string> = new Set([...vmxControls, ...vmxTraits].map(({ key }) => key));
+
 /**
  * What a control or capability is no use without: VT-x features, or CPUID features in capitals. A model that lacks one of them
  * does not offer it either. All of VT-x needs VMX; secondary controls need their activation.
  */
 // biome-ignore format: one row per fact
-export const vmxNeeds: Readonly<Partial<Record<VmxFeature, readonly string[]>>> = {
+const needs: Readonly<Partial<Record<VmxFeature, readonly string[]>>> = {
   virtualNMIs: ["nmiExiting"],
   nmiWindowExiting: ["virtualNMIs"],
   processPostedInterrupts: ["virtualInterruptDelivery", "acknowledgeInterruptOnExit"],
@@ -102,4 +105,13 @@ export const vmxNeeds: Readonly<Partial<Record<VmxFeature, readonly string[]>>> 
   enableUserWaitAndPause: ["WAITPKG"],
   ia32eModeGuest: ["LM"], hostAddressSpaceSize: ["LM"],
   enableEPT: ["invept", "eptWalkLength4", "eptMemoryWB"], enableVPID: ["invvpid"],
+};
+
+export const vmxNeeds: Readonly<Partial<Record<VmxFeature, readonly string[]>>> = {
+  ...needs,
+  ...Object.fromEntries(
+    vmxControls
+      .filter(({ field }) => field === "control.secondaryProcessorBased")
+      .map(({ key }) => [key, ["activateSecondaryControls", ...(needs[key] ?? [])]]),
+  ),
 };

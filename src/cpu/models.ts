@@ -1,4 +1,6 @@
 import { IA32_ARCH_CAPABILITIES as CAP, MSR_PLATFORM_INFO } from "../arch/msrs.ts";
+import { type VmxFeature, vmxTraits } from "../arch/vmx-capabilities.ts";
+import { vmxControls } from "../arch/vmx-controls.ts";
 
 /** CPU models are data. Feature names are those of arch/cpuid-leaves.ts. */
 
@@ -24,6 +26,8 @@ export interface ModelRow {
   readonly maxExtendedLeaf: number;
   readonly physicalAddressBits: number;
   readonly features: readonly string[];
+  /** Controls and capabilities of VT-x (arch/vmx-controls.ts, arch/vmx-capabilities.ts), where `features` has VMX. */
+  readonly vmx?: readonly VmxFeature[];
   readonly caches: readonly CacheRow[];
   /** CPUID leaf 2, the four registers. */
   readonly cacheDescriptors: readonly [number, number, number, number];
@@ -42,7 +46,7 @@ const words = (text: string): string[] => text.split(/\s+/).filter((word) => wor
 
 const pentium = words("FPU VME DE PSE TSC MSR MCE CX8");
 const pentium3 = [...pentium, ...words("PAE APIC SEP MTRR PGE MCA CMOV PAT PSE-36 MMX FXSR SSE")];
-const core2 = [...pentium3, ...words("SSE2 SSE3 SSSE3 CLFSH SS MONITOR CMPXCHG16B SYSCALL NX LM LAHF64")];
+const core2 = [...pentium3, ...words("SSE2 SSE3 SSSE3 CLFSH SS MONITOR VMX CMPXCHG16B SYSCALL NX LM LAHF64")];
 const nehalem = [...core2, ...words("SSE4_1 SSE4_2 POPCNT RDTSCP INVARIANT_TSC")];
 const modern = [
   ...nehalem,
@@ -54,6 +58,32 @@ const modern = [
   ),
   ...words("ERMS FSRM CLFLUSHOPT CLWB RDPID PREFETCHW PAGE1GB SERIALIZE"),
   ...words("IBRS_IBPB STIBP SSBD ARCH_CAPABILITIES MD_CLEAR PSFD IPRED_CTRL RRSBA_CTRL BHI_CTRL MCDT_NO"),
+];
+
+// biome-ignore format: one list
+/** VT-x of features that this machine has not: SGX, Intel PT, MPX, sub-page permissions, PCONFIG, SMM with a monitor of its own, tertiary controls. */
+const vmxAbsent: ReadonlySet<VmxFeature> = new Set<VmxFeature>([
+  "enableENCLSExiting", "enableENCLVExiting", "concealNonRootFromPT", "ptUsesGuestPhysicalAddresses", "concealVMXFromPTOnExit", "concealVMXFromPTOnEntry",
+  "clearBNDCFGS", "loadBNDCFGS", "subPageWritePermissions", "enablePCONFIG", "entryToSMM", "deactivateDualMonitor", "activateTertiaryControls", "eptWalkLength5",
+]);
+const vmxModern: readonly VmxFeature[] = [...vmxControls, ...vmxTraits]
+  .map(({ key }) => key)
+  .filter((key) => !vmxAbsent.has(key));
+// biome-ignore format: one list
+const vmxCore2: readonly VmxFeature[] = [
+  "externalInterruptExiting", "nmiExiting",
+  "interruptWindowExiting", "useTSCOffsetting", "hltExiting", "invlpgExiting", "mwaitExiting", "rdpmcExiting", "rdtscExiting", "cr3LoadExiting", "cr3StoreExiting",
+  "cr8LoadExiting", "cr8StoreExiting", "useTPRShadow", "movDRExiting", "unconditionalIOExiting", "useIOBitmaps", "useMSRBitmaps", "monitorExiting", "pauseExiting",
+  "saveDebugControls", "hostAddressSpaceSize", "acknowledgeInterruptOnExit", "loadDebugControls", "ia32eModeGuest",
+  "hltState", "shutdownState", "waitForSIPIState",
+];
+// biome-ignore format: one list
+const vmxNehalem: readonly VmxFeature[] = [
+  ...vmxCore2, "virtualNMIs", "activatePreemptionTimer", "nmiWindowExiting", "monitorTrapFlag", "activateSecondaryControls",
+  "virtualizeAPICAccesses", "enableEPT", "descriptorTableExiting", "enableRDTSCP", "enableVPID", "wbinvdExiting",
+  "loadHostPerfGlobalCtrl", "savePAT", "loadHostPAT", "saveEFER", "loadHostEFER", "savePreemptionTimer", "loadGuestPerfGlobalCtrl", "loadGuestPAT", "loadGuestEFER",
+  "insOutsInformation", "trueControls", "eptExecuteOnly", "eptWalkLength4", "eptMemoryUC", "eptMemoryWB", "ept2MPages", "invept", "inveptSingleContext", "inveptAllContexts",
+  "invvpid", "invvpidAddress", "invvpidSingleContext", "invvpidAllContexts", "invvpidRetainingGlobals",
 ];
 
 const caches: readonly CacheRow[] = [
@@ -89,24 +119,24 @@ const modernMsrs = {
 // biome-ignore format: one row per fact
 export const modelRows: readonly ModelRow[] = [
   {
-    name: "default", about: "x86-64-v2 and what a recent Intel server has, without AVX and VT-x",
+    name: "default", about: "x86-64-v2 and what a recent Intel server has, with VT-x, without AVX",
     vendor: "GenuineIntel", family: 6, model: 0x8f, stepping: 8, brand: "Worldswitch x86-64 processor @ 1.00GHz",
     maxBasicLeaf: 0x16, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 40,
-    features: modern, caches, cacheDescriptors: [0x7603_6301, 0x00f0_b5ff, 0, 0x00c3_0000],
+    features: modern, vmx: vmxModern, caches, cacheDescriptors: [0x7603_6301, 0x00f0_b5ff, 0, 0x00c3_0000],
     microcodeRevision: 0x1000_0000, architecturalCapabilities: unaffected, msrs: modernMsrs,
   },
   {
-    name: "nehalem", about: "2008: SSE4.2, no PCID, SMEP or XSAVE",
+    name: "nehalem", about: "2008: SSE4.2, no PCID, SMEP or XSAVE; VT-x with EPT and VPID, no unrestricted guest",
     vendor: "GenuineIntel", family: 6, model: 0x1a, stepping: 5, brand: "Intel(R) Xeon(R) CPU X5570 (Worldswitch)",
     maxBasicLeaf: 0xb, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 40,
-    features: nehalem, caches, cacheDescriptors: [0x5503_5a01, 0x00f0_b2e4, 0, 0x09ca_212c],
+    features: nehalem, vmx: vmxNehalem, caches, cacheDescriptors: [0x5503_5a01, 0x00f0_b2e4, 0, 0x09ca_212c],
     microcodeRevision: 0x1d, msrs: nehalemMsrs,
   },
   {
-    name: "core2", about: "2006: SSSE3, the first 64-bit Core",
+    name: "core2", about: "2006: SSSE3, the first 64-bit Core; VT-x without EPT and secondary controls",
     vendor: "GenuineIntel", family: 6, model: 0xf, stepping: 11, brand: "Intel(R) Core(TM)2 Duo CPU (Worldswitch)",
     maxBasicLeaf: 0xa, maxExtendedLeaf: 0x8000_0008, physicalAddressBits: 36,
-    features: core2, caches: cachesCore2, cacheDescriptors: [0x05b0_b101, 0x0056_57f0, 0, 0x2cb4_3049],
+    features: core2, vmx: vmxCore2, caches: cachesCore2, cacheDescriptors: [0x05b0_b101, 0x0056_57f0, 0, 0x2cb4_3049],
     microcodeRevision: 0xba,
   },
   {

@@ -1,7 +1,8 @@
 import { CR0, IA32_EFER } from "../arch/control-registers.ts";
 import {
-  fixedMtrrs, IA32_MISC_ENABLE, IA32_SPEC_CTRL, MSR_PLATFORM_INFO, type MsrRow, memoryTypes, msrName, msrRow, variableMtrrs,
+  fixedMtrrs, IA32_FEATURE_CONTROL, IA32_MISC_ENABLE, IA32_SPEC_CTRL, MSR_PLATFORM_INFO, type MsrRow, memoryTypes, msrName, msrRow, variableMtrrs,
 } from "../arch/msrs.ts"; // biome-ignore format: one list
+import { VmxMsr } from "../arch/vmx-capabilities.ts";
 import type { U64Field } from "../state/layout.ts";
 import type { Core } from "./core.ts";
 import { isCanonical } from "./mode.ts";
@@ -73,7 +74,7 @@ const behaviours: Readonly<Record<string, MsrBehaviour>> = {
   IA32_FEATURE_CONTROL: {
     // Bit 0 locks the register until power-on.
     write: ({ state }, value) => {
-      if (state.IA32_FEATURE_CONTROL & 1n) return false;
+      if (state.IA32_FEATURE_CONTROL & IA32_FEATURE_CONTROL.lock) return false;
       state.IA32_FEATURE_CONTROL = value;
       return true;
     },
@@ -146,6 +147,9 @@ const mtrrIndex = (index: number): number => index - variableMtrrs.first;
 const isVariableMtrr = (index: number): boolean =>
   mtrrIndex(index) >= 0 && mtrrIndex(index) < 2 * variableMtrrs.pairs;
 
+const isVmxCapability = (index: number): boolean =>
+  index >= VmxMsr.IA32_VMX_BASIC && index <= VmxMsr.IA32_VMX_PROCBASED_CTLS3;
+
 const isX2Apic = (index: number): boolean => index >= 0x800 && index <= 0x8ff;
 
 const readMtrr = (core: Core, index: number): bigint | undefined => {
@@ -189,6 +193,7 @@ export const readMsr = (core: Core, index: number): bigint | undefined => {
   }
   if (row.writeOnly) return undefined;
   if (row.ofModel) return core.model.fixedMsrs?.[row.name];
+  if (isVmxCapability(index)) return core.vmx?.capabilityMsr(index);
   const read = behaviours[row.name]?.read;
   if (read) return read(core);
   return core.state[row.field as U64Field];

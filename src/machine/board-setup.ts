@@ -1,4 +1,4 @@
-import { variableMtrrs } from "../arch/msrs.ts";
+import { IA32_FEATURE_CONTROL, variableMtrrs } from "../arch/msrs.ts";
 import { fourGiB } from "../cpu/guest-memory.ts";
 import type { LogicalProcessor } from "../cpu/logical-processor.ts";
 import { writeMsr } from "../cpu/msrs.ts";
@@ -48,6 +48,14 @@ const placeBars = (pci: PciBus): void => {
 const enableDecoding = (found: PciFunction): void => {
   const command = found.register(PCI.COMMAND, 2);
   found.write(PCI.COMMAND, command | COMMAND.IO | COMMAND.MEMORY | COMMAND.BUS_MASTER, 2);
+};
+
+/** What IA32_FEATURE_CONTROL is locked to: VMX outside SMX operation. */
+export const featureControl = IA32_FEATURE_CONTROL.lock | IA32_FEATURE_CONTROL.VMXOutsideSMX;
+
+/** VMXON is allowed, for good. */
+export const allowVmx = (processor: LogicalProcessor): void => {
+  if (processor.model.has("VMX")) processor.state.IA32_FEATURE_CONTROL = featureControl;
 };
 
 /** MTRRs: memory is write-back but for the PCI hole, which is uncacheable. */

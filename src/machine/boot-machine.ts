@@ -4,6 +4,7 @@ import type { AcpiBoard } from "./acpi-board.ts";
 import { acpiLoaderFiles } from "./acpi-loader.ts";
 import { type AcpiTables, buildAcpiTables } from "./acpi-tables.ts";
 import { isaInterrupts, memoryMap, pirqIsaIrqs, ports } from "./board-map.ts";
+import { featureControl } from "./board-setup.ts";
 import { applyInitialState } from "./boot/initial-state.ts";
 import {
   type BootRefusal,
@@ -117,6 +118,8 @@ const tellFirmware = (pc: Pc): void => {
   pc.fwCfg.addFile("etc/e820", new Uint8Array(e820.buffer));
   for (const { name, bytes } of acpiLoaderFiles(acpiTablesOf(processors, 0, 0)))
     pc.fwCfg.addFile(name, bytes);
+  if (pc.configuration.model.has("VMX"))
+    pc.fwCfg.addFile("etc/msr_feature_control", new Uint8Array(new BigUint64Array([featureControl]).buffer));
   const { entry32, structures } = smbiosTables(smbiosFactsOf(pc), 0);
   pc.fwCfg.addFile("etc/smbios/smbios-anchor", entry32);
   pc.fwCfg.addFile("etc/smbios/smbios-tables", structures);

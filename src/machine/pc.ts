@@ -9,7 +9,7 @@ import type { FwCfg } from "../devices/fw-cfg.ts";
 import type { PciBus } from "../devices/pci.ts";
 import type { Uart16550 } from "../devices/uart-16550.ts";
 import type { VirtioConsole } from "../devices/virtio-console.ts";
-import { setUpChipset } from "./board-setup.ts";
+import { allowVmx, setUpChipset } from "./board-setup.ts";
 import { Chipset } from "./chipset.ts";
 import type { PcConfiguration, PcOutputs, PcStop } from "./pc-doors.ts";
 import { ProcessorSocket, type SocketSurroundings } from "./processor-socket.ts";
@@ -65,10 +65,12 @@ export class Pc {
       mmio,
       apicBus,
       intr,
+      remapped: () => this.engine.tlb.dropAll(),
       halt: (stop) => this.#halt(stop),
     });
     if (configuration.hasFirmware) return;
     setUpChipset(this.chipset);
+    for (const { processor } of this.#sockets) allowVmx(processor);
     this.#sockets[0]!.apic.virtualWire();
   }
 
