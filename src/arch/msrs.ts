@@ -97,8 +97,8 @@ export const IA32_MISC_ENABLE = {
 /** Bits of IA32_FEATURE_CONTROL (SDM Vol. 3, "Enabling and Entering VMX Operation"). */
 export const IA32_FEATURE_CONTROL = {
   /** WRMSR is #GP until power-on; VMXON asks for it. */ lock: 1n << 0n,
-  VMXInsideSMX: 1n << 1n,
-  VMXOutsideSMX: 1n << 2n,
+  vmxInsideSMX: 1n << 1n,
+  vmxOutsideSMX: 1n << 2n,
 } as const;
 
 /** Bits of IA32_ARCH_CAPABILITIES (SDM Vol. 4, Table 2-2). */

@@ -51,7 +51,7 @@ const enableDecoding = (found: PciFunction): void => {
 };
 
 /** What IA32_FEATURE_CONTROL is locked to: VMX outside SMX operation. */
-export const featureControl = IA32_FEATURE_CONTROL.lock | IA32_FEATURE_CONTROL.VMXOutsideSMX;
+export const featureControl = IA32_FEATURE_CONTROL.lock | IA32_FEATURE_CONTROL.vmxOutsideSMX;
 
 /** VMXON is allowed, for good. */
 export const allowVmx = (processor: LogicalProcessor): void => {
