@@ -8,6 +8,14 @@ export const fourGiB = 0x1_0000_0000;
 /** Most RAM a machine can have: what one 32-bit WebAssembly memory holds besides our own tables, rounded down. */
 export const maximumRamBytes = 3840 * 1024 * 1024;
 
+/** What a chipset can shadow: RAM in the place of expansion and system ROMs. */
+const shadowStart = 0xc_0000;
+const shadowEnd = 0x10_0000;
+/** Where the accesses of one direction go, page by page. Until the chipset says, ROM hides RAM. */
+const Shadow = { unset: 0, RAM: 1, notRAM: 2 } as const;
+/** No memory takes a write: it goes to a device, or nowhere. */
+const writeTo = { device: -1, nowhere: -2 } as const;
+
 /** Memory-mapped devices behind the RAM. */
 export interface DeviceSpace {
   read(address: number, size: 1 | 2 | 4): number;
@@ -37,6 +45,8 @@ export class GuestMemory implements PhysicalBus {
   readonly #roms: Rom[] = [];
   #romEnd: number;
   readonly #romLimit: number;
+  readonly #shadowReads = new Uint8Array((shadowEnd - shadowStart) >>> 12);
+  readonly #shadowWrites = new Uint8Array((shadowEnd - shadowStart) >>> 12);
   /** One byte per 4-KiB page of RAM and ROM (by memory offset): 1 = holds decoded code. */
   readonly codePages: Uint8Array;
   /** Told before bytes of a page that holds decoded code change. */
@@ -71,10 +81,14 @@ export class GuestMemory implements PhysicalBus {
     return true;
   }
 
-  /** The same ROM at another address (the BIOS area below 1 MiB). `from` bytes into the image at `romStart`. */
-  aliasRom(start: number, length: number, romStart: number, from: number): void {
-    const rom = this.#roms.find((candidate) => candidate.start === romStart);
-    if (rom !== undefined) this.#roms.unshift({ start, length, offset: rom.offset + from });
+  /**
+   * Give reads and writes of a stretch between 0xC0000 and 1 MiB to RAM, or not: then ROM answers reads where there is one, and
+   * writes change nothing. Whole pages. Translations made before must be dropped.
+   */
+  shadow(start: number, length: number, reads: boolean, writes: boolean): void {
+    const [first, end] = [(start - shadowStart) >>> 12, (start + length - shadowStart) >>> 12];
+    this.#shadowReads.fill(reads ? Shadow.RAM : Shadow.notRAM, first, end);
+    this.#shadowWrites.fill(writes ? Shadow.RAM : Shadow.notRAM, first, end);
   }
 
   #romAt(address: number): Rom | undefined {
@@ -84,18 +98,43 @@ export class GuestMemory implements PhysicalBus {
 
   /** Offset in linear memory of a physical address, or -1 where there is neither RAM nor ROM. */
   offsetOf(address: number): number {
-    if (this.#roms.length > 0) {
+    const reads = isShadowable(address) ? this.#shadowReads[shadowPage(address)]! : Shadow.unset;
+    if (this.#roms.length > 0 && reads !== Shadow.RAM) {
       const rom = this.#romAt(address);
       if (rom !== undefined) return rom.offset + (address - rom.start);
     }
+    if (reads === Shadow.notRAM) return -1;
+    return this.#ramOffsetOf(address);
+  }
+
+  #ramOffsetOf(address: number): number {
     if (address < this.lowBytes) return address >= 0xa_0000 && address < 0xc_0000 ? -1 : ramOffset + address;
     if (address >= fourGiB && address < fourGiB + (this.ramBytes - this.lowBytes))
       return ramOffset + this.lowBytes + (address - fourGiB);
     return -1;
   }
 
+  /** Writes to memory at this address go where reads come from. */
   isWritable(address: number): boolean {
+    if (isShadowable(address)) {
+      const page = shadowPage(address);
+      const [reads, writes] = [this.#shadowReads[page]!, this.#shadowWrites[page]!];
+      if (writes === Shadow.RAM) return reads === Shadow.RAM;
+      if (writes === Shadow.notRAM) return false;
+    }
     return this.#roms.length === 0 || this.#romAt(address) === undefined;
+  }
+
+  /** Offset in linear memory that a write goes to, or one of `writeTo`. */
+  #writeOffsetOf(address: number): number {
+    if (isShadowable(address)) {
+      const writes = this.#shadowWrites[shadowPage(address)]!;
+      // Perhaps not what is read there: firmware copies ROM into the RAM beneath it.
+      if (writes === Shadow.RAM) return this.#ramOffsetOf(address);
+      if (writes === Shadow.notRAM) return writeTo.nowhere;
+    }
+    const offset = this.offsetOf(address);
+    return offset < 0 ? writeTo.device : this.isWritable(address) ? offset : writeTo.nowhere;
   }
 
   isRam(address: number): boolean {
@@ -121,12 +160,11 @@ export class GuestMemory implements PhysicalBus {
   }
 
   write(address: number, value: number, size: 1 | 2 | 4): void {
-    const offset = this.offsetOf(address);
+    const offset = this.#writeOffsetOf(address);
     if (offset < 0) {
-      this.#devices.write(address, value, size);
+      if (offset === writeTo.device) this.#devices.write(address, value, size);
       return;
     }
-    if (!this.isWritable(address)) return;
     if (this.codePages[GuestMemory.pageOf(offset)] !== 0) this.onCodeWrite(offset, size);
     if (size === 4) this.view.setUint32(offset, value, true);
     else if (size === 2) this.view.setUint16(offset, value, true);
@@ -136,32 +174,29 @@ export class GuestMemory implements PhysicalBus {
   /** Copy bytes out of RAM or ROM; beyond it all ones. For devices and loaders; never touches a device register. */
   readBytes(address: number, length: number): Uint8Array {
     const out = new Uint8Array(length).fill(0xff);
-    this.#eachPage(address, length, (offset, from, count) => {
-      out.set(this.bytes.subarray(offset, offset + count), from);
+    this.#eachPage(address, length, (at, from, count) => {
+      const offset = this.offsetOf(at);
+      if (offset >= 0) out.set(this.bytes.subarray(offset, offset + count), from);
     });
     return out;
   }
 
   /** Copy bytes into RAM; what lies beyond it is dropped. */
   writeBytes(address: number, bytes: Uint8Array): void {
-    this.#eachPage(address, bytes.length, (offset, from, count, at) => {
-      if (!this.isWritable(at)) return;
+    this.#eachPage(address, bytes.length, (at, from, count) => {
+      const offset = this.#writeOffsetOf(at);
+      if (offset < 0) return;
       if (this.codePages[GuestMemory.pageOf(offset)] !== 0) this.onCodeWrite(offset, count);
       this.bytes.set(bytes.subarray(from, from + count), offset);
     });
   }
 
-  #eachPage(
-    address: number,
-    length: number,
-    visit: (offset: number, from: number, count: number, at: number) => void,
-  ): void {
+  #eachPage(address: number, length: number, visit: (at: number, from: number, count: number) => void): void {
     let from = 0;
     while (from < length) {
       const at = address + from;
       const count = Math.min(length - from, 4096 - (at % 4096));
-      const offset = this.offsetOf(at);
-      if (offset >= 0) visit(offset, from, count, at);
+      visit(at, from, count);
       from += count;
     }
   }
@@ -171,3 +206,6 @@ export class GuestMemory implements PhysicalBus {
     return this.bytes.subarray(ramOffset, ramOffset + this.ramBytes);
   }
 }
+
+const isShadowable = (address: number): boolean => address >= shadowStart && address < shadowEnd;
+const shadowPage = (address: number): number => (address - shadowStart) >>> 12;

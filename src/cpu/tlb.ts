@@ -283,6 +283,13 @@ export class Tlb {
     }
   }
 
+  /** Physical memory itself has changed: no translation of any processor holds any more, once keys are derived afresh. */
+  dropAll(): void {
+    for (const context of this.#contexts.values()) this.#locals[context] = { pages: [], jumps: [] };
+    this.#contexts.clear();
+    this.#lastIdentity = noContext;
+  }
+
   /** Drop a context's translations of pages that are not global. */
   #dropLocal(context: number): void {
     const local = this.#locals[context]!;

@@ -25,7 +25,7 @@ import { Pic8259Pair } from "../devices/pic-8259.ts";
 import { Pit8254 } from "../devices/pit-8254.ts";
 import { Ps2Keyboard } from "../devices/ps2-keyboard.ts";
 import { Ps2Mouse } from "../devices/ps2-mouse.ts";
-import { Q35HostBridge } from "../devices/q35-host-bridge.ts";
+import { Q35HostBridge, type ShadowSegment } from "../devices/q35-host-bridge.ts";
 import { RtcMc146818 } from "../devices/rtc-mc146818.ts";
 import { SystemControlPorts } from "../devices/system-control-ports.ts";
 import { Uart16550 } from "../devices/uart-16550.ts";
@@ -46,6 +46,8 @@ export interface ChipsetSurroundings {
   readonly portBus: PortBus;
   readonly mmio: MmioBus;
   readonly apicBus: ApicBus;
+  /** Physical memory looks different from now on: translations are to be looked up afresh. */
+  remapped(): void;
   /** INTR of the 8259s, at the bootstrap processor. */
   readonly intr: InterruptLine;
   /** End the run. */
@@ -94,7 +96,12 @@ export class Chipset {
       isaIrq: (irq) => this.#isa(irq),
     });
     this.pci = new PciBus({ mmio: around.mmio, ports: around.portBus, pirq: this.lpc.pirq });
-    this.host = new Q35HostBridge({ mmio: around.mmio, ecam: this.pci.ecam });
+    const shadow = (segments: readonly ShadowSegment[]): void => {
+      for (const { start, length, reads, writes } of segments) guest.shadow(start, length, reads, writes);
+      around.remapped();
+    };
+    this.host = new Q35HostBridge({ mmio: around.mmio, ecam: this.pci.ecam, shadow });
+    shadow(this.host.segments());
     this.console = new VirtioConsole((bytes) => around.outputs.virtioConsole(bytes));
     this.#pciFunctions();
   }
@@ -192,8 +199,8 @@ export class Chipset {
   }
 
   #testDevices(): void {
-    const { portBus, mmio } = this.#around;
-    const testdev = new PcTestdev((irq) => this.#isa(irq));
+    const { portBus, mmio, remapped } = this.#around;
+    const testdev = new PcTestdev((irq) => this.#isa(irq), remapped);
     const { IOPORT, FLUSH_PAGE, IOPORT_BYTE, IRQ_LINE, IOMEM } = PC_TESTDEV;
     portBus.map(IOPORT.start, IOPORT.length, testdev.ioport, "pc-testdev ioport");
     portBus.map(FLUSH_PAGE.start, FLUSH_PAGE.length, testdev.flushPage, "pc-testdev flush page");

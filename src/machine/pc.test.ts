@@ -267,6 +267,61 @@ describe("the end of a run", () => {
 });
 
 describe("the board", () => {
+  it("lets firmware copy itself from ROM into the RAM beneath it, and closes that again", () => {
+    const pam0 = (attributes: number) => `
+      mov eax, 0x80000090
+      mov dx, 0xcf8
+      out dx, eax
+      mov al, ${attributes}
+      mov dx, 0xcfc
+      out dx, al`;
+    const check = (expected: number, failure: number) => `
+      cmp byte ptr [variable], ${expected}
+      mov al, ${failure}
+      jne end`;
+    const code = machineCode(
+      `
+        mov ax, 0xf000
+        mov ds, ax
+        mov es, ax
+        mov byte ptr [variable], 1   ; ROM
+        ${check(0x77, 1)}
+        ${pam0(0x20)}                ; reads from ROM, writes to RAM
+        xor si, si
+        xor di, di
+        mov cx, 0x8000
+        rep movsw
+        mov byte ptr [variable], 2
+        ${check(0x77, 2)}
+        ${pam0(0x30)}                ; RAM
+        ${check(2, 3)}
+        mov byte ptr [variable], 3
+        ${check(3, 4)}
+        ${pam0(0x10)}                ; RAM that cannot be written
+        mov byte ptr [variable], 4
+        ${check(3, 5)}
+        ${pam0(0)}
+        ${check(0x77, 6)}
+        mov al, 0
+      end: out 0xf4, al
+      variable: db 0x77
+      `,
+      { codeSize: 16, origin: 0n },
+    );
+    const bytes = new Uint8Array(0x1_0000);
+    bytes.set(code);
+    bytes.set(machineCode("jmp 0xf000:0", { codeSize: 16, origin: 0xfff0n }), 0xfff0);
+    const board = { memoryBytes: 2 * MiB, processors: 1, model: cpuModel("default")!, disks: [], seed: 1n };
+    const request = { image: { name: "rom", bytes }, commandLine: "", modules: [] };
+    const machine = planMachine(board, request, { protocol: "firmware" });
+    if (isRefusal(machine)) throw new Error(machine.message);
+    for (const tier of ["interpreter", "evaluator"] as const) {
+      const pc = powerOnMachine(machine, silent);
+      pc.tier = tier;
+      expect(pc.run(1e6, true)).toEqual({ kind: "debug-exit", status: 1 });
+    }
+  });
+
   it("lets the HPET's edge on IRQ0 wait at the 8259 until it is acknowledged", () => {
     const pc = pcOf(
       `

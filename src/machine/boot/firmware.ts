@@ -1,5 +1,5 @@
 import { realModeState } from "./initial-state.ts";
-import { type BootFile, type BootRefusal, type LoadPlan, refuse, segmentOf } from "./load-plan.ts";
+import { type BootFile, type BootRefusal, type LoadPlan, refuse } from "./load-plan.ts";
 import { FOUR_GIB, MIB, mebibytes } from "./memory-map.ts";
 
 const PAGE = 4096;
@@ -12,8 +12,8 @@ const RESET_VECTOR_BYTES = 16;
 
 /**
  * Plans a firmware ROM: read-only so that it ends at 4 GiB, its last 128 KiB again below 1 MiB, the processor in the state that reset leaves
- * (SDM Vol. 3, "First Instruction Executed"): F000:FFF0 with a CS base of FFFF0000H. The copy below 1 MiB is RAM, as a chipset
- * leaves it once its shadow RAM is opened: firmware keeps variables there.
+ * (SDM Vol. 3, "First Instruction Executed"): F000:FFF0 with a CS base of FFFF0000H. Firmware that wants to keep variables below
+ * 1 MiB copies itself into the chipset's shadow RAM.
  */
 export const planFirmware = ({ name, bytes }: BootFile): LoadPlan | BootRefusal => {
   if (bytes.length < RESET_VECTOR_BYTES)
@@ -30,8 +30,11 @@ export const planFirmware = ({ name, bytes }: BootFile): LoadPlan | BootRefusal 
   const alias = ROM.subarray(Math.max(0, length - LOW_WINDOW));
   return {
     protocol: "firmware",
-    segments: [segmentOf(MIB - alias.length, alias)],
-    roms: [{ address: FOUR_GIB - length, bytes: ROM }],
+    segments: [],
+    roms: [
+      { address: FOUR_GIB - length, bytes: ROM },
+      { address: MIB - alias.length, bytes: alias },
+    ],
     cpu: realModeState({ CS: { selector: 0xf000, base: 0xffff_0000n }, IP: 0xfff0 }),
   };
 };
