@@ -1,5 +1,6 @@
 import type { ExitReason } from "../arch/vm-exit-reasons.ts";
 import type { Instruction } from "../isa/instruction.ts";
+import type { Row } from "../isa/row.ts";
 import { type Event, Fault } from "./fault.ts";
 
 /**
@@ -12,6 +13,8 @@ export const VmxOperation = { off: 0, root: 1, nonRoot: 2 } as const;
 
 /** state["vmx.steps"]: instructions that are no procedures and yet asked of `intercept`, by bits. */
 export const VmxStep = { PAUSE: 1, RDPID: 2 } as const;
+const steps: Readonly<Record<string, number>> = VmxStep;
+export const stepOf = ({ semantics }: Row): number => steps[semantics.mnemonic] ?? 0;
 
 /** What an exit reports beside reason and qualification; absent fields of the VMCS become 0, or stay undefined by the manual. */
 export interface VmExitDetails {
