@@ -74,14 +74,15 @@ const vmxCore2: readonly VmxFeature[] = [
   "externalInterruptExiting", "nmiExiting",
   "interruptWindowExiting", "useTSCOffsetting", "hltExiting", "invlpgExiting", "mwaitExiting", "rdpmcExiting", "rdtscExiting", "cr3LoadExiting", "cr3StoreExiting",
   "cr8LoadExiting", "cr8StoreExiting", "useTPRShadow", "movDRExiting", "unconditionalIOExiting", "useIOBitmaps", "useMSRBitmaps", "monitorExiting", "pauseExiting",
-  "saveDebugControls", "hostAddressSpaceSize", "acknowledgeInterruptOnExit", "loadDebugControls", "ia32eModeGuest",
+  "saveDebugControls", "hostAddressSpaceSize", "loadHostPerfGlobalCtrl", "acknowledgeInterruptOnExit",
+  "loadDebugControls", "ia32eModeGuest", "loadGuestPerfGlobalCtrl",
   "hltState", "shutdownState", "waitForSIPIState",
 ];
 // biome-ignore format: one list
 const vmxNehalem: readonly VmxFeature[] = [
   ...vmxCore2, "virtualNMIs", "activatePreemptionTimer", "nmiWindowExiting", "monitorTrapFlag", "activateSecondaryControls",
   "virtualizeAPICAccesses", "enableEPT", "descriptorTableExiting", "enableRDTSCP", "enableVPID", "wbinvdExiting",
-  "loadHostPerfGlobalCtrl", "savePAT", "loadHostPAT", "saveEFER", "loadHostEFER", "savePreemptionTimer", "loadGuestPerfGlobalCtrl", "loadGuestPAT", "loadGuestEFER",
+  "savePAT", "loadHostPAT", "saveEFER", "loadHostEFER", "savePreemptionTimer", "loadGuestPAT", "loadGuestEFER",
   "insOutsInformation", "trueControls", "eptExecuteOnly", "eptWalkLength4", "eptMemoryUC", "eptMemoryWB", "ept2MPages", "invept", "inveptSingleContext", "inveptAllContexts",
   "invvpid", "invvpidAddress", "invvpidSingleContext", "invvpidAllContexts", "invvpidRetainingGlobals",
 ];

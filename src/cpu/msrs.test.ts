@@ -22,7 +22,7 @@ describe("RDMSR and WRMSR", () => {
   });
 
   it("refuse and report an MSR that nobody knows, by number or by name", () => {
-    const core = protectedMode(new FakeCore());
+    const core = protectedMode(new FakeCore("pentium3"));
     Object.assign(core.state, { RCX: 0x1234n, RDX: 0n });
     expect(core.execute("0f 32")).toBe("#GP(0)");
     expect(core.execute("0f 30")).toBe("#GP(0)");
@@ -50,6 +50,19 @@ describe("RDMSR and WRMSR", () => {
         if (writable & value) expect(readMsr(core, index)).toBe(value);
       }
     }
+  });
+
+  it("keep IA32_FEATURE_CONTROL once it is locked", () => {
+    const core = new FakeCore();
+    expect(write(core, 0x3a, 4n)).toBe(true);
+    expect(write(core, 0x3a, 5n)).toBe(true);
+    expect(write(core, 0x3a, 0n)).toBe(false);
+    expect(readMsr(core, 0x3a)).toBe(5n);
+  });
+
+  it("refuse the capability MSRs of VT-x without VT-x, and writes to them ever", () => {
+    const core = new FakeCore();
+    expect([readMsr(core, 0x480), write(core, 0x480, 0n)]).toEqual([undefined, false]);
   });
 
   it("want canonical addresses", () => {
