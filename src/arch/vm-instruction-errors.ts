@@ -48,3 +48,26 @@ export const vmInstructionErrors: readonly VmInstructionError[] = rows.map(([num
 
 const byNumber = new Map(vmInstructionErrors.map((row) => [row.number, row]));
 export const vmInstructionError = (number: number): VmInstructionError | undefined => byNumber.get(number);
+
+/** Why an instruction ends in VMfailInvalid, which has no error number (SDM Vol. 3, "VMX Instruction Reference"). */
+export interface VmFailInvalidRow {
+  readonly instructions: readonly string[];
+  readonly says: string;
+  readonly hint: string;
+}
+
+const noCurrentVmcs = "There is no current VMCS whose VM-instruction error field could take a number";
+// biome-ignore format: one row per fact
+const vmFailInvalidRows: readonly VmFailInvalidRow[] = [
+  { instructions: ["VMXON"], says: "The VMXON pointer or the VMXON region is not valid", hint: "give the physical address of a 4-KByte aligned region below the processor's physical-address width, and write IA32_VMX_BASIC[30:0] into its first four bytes, bit 31 clear; or the processor is in VMX operation already" },
+  { instructions: ["VMLAUNCH", "VMRESUME"], says: "There is no current VMCS, or it is a shadow VMCS", hint: "execute VMPTRLD on this logical processor first; VMCLEAR of the current VMCS, VMXOFF and VMXON leave none" },
+  { instructions: ["VMREAD", "VMWRITE"], says: "There is no current VMCS (in a guest under \"VMCS shadowing\": no VMCS link pointer)", hint: "execute VMPTRLD on this logical processor first; VMCLEAR of the current VMCS, VMXOFF and VMXON leave none" },
+  { instructions: ["VMPTRLD"], says: noCurrentVmcs, hint: "the address is not that of a 4-KByte aligned region below the physical-address width, is the VMXON pointer, or the region does not begin with IA32_VMX_BASIC[30:0]" },
+  { instructions: ["VMCLEAR"], says: noCurrentVmcs, hint: "the address is not that of a 4-KByte aligned region below the physical-address width, or it is the VMXON pointer" },
+  { instructions: ["INVEPT", "INVVPID"], says: noCurrentVmcs, hint: "the type in the register is not one of IA32_VMX_EPT_VPID_CAP, or the descriptor is not valid" },
+  { instructions: ["VMCALL", "VMXOFF"], says: noCurrentVmcs, hint: "the instruction is not possible in VMX root operation now" },
+];
+
+/** What VMfailInvalid of an instruction means. */
+export const vmFailInvalid = (mnemonic: string): VmFailInvalidRow | undefined =>
+  vmFailInvalidRows.find(({ instructions }) => instructions.includes(mnemonic));

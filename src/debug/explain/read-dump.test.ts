@@ -58,7 +58,7 @@ describe("a dump of KVM", () => {
       "host.rip": "ffffffffc0a1b6c0",
       "control.processorBased": "b5986dfa",
       "control.tertiaryProcessorBased": "0",
-      "control.entryControls": "d1ff",
+      "control.entryControls": "d3ff",
       "exit.reason": "c",
       "control.virtualApicAddress": "10b7d3000",
       "control.vpid": "2",
@@ -127,12 +127,12 @@ describe("a dump of KVM", () => {
   });
 
   it("may follow another one", () => {
-    const { vmcses } = read(kvmLog + kvmLog.replace("336523a9", "336523aa").replace("d1ff", "d3ff"));
+    const { vmcses } = read(kvmLog + kvmLog.replace("336523a9", "336523aa").replace("d3ff", "d1ff"));
     expect(vmcses.map(({ title, line }) => `${line}: ${title.slice(0, 21)}`)).toEqual([
       "2: VMCS 00000000336523a9",
       "51: VMCS 00000000336523aa",
     ]);
-    expect(vmcses.map(({ fields }) => fields.get("control.entryControls"))).toEqual([0xd1ffn, 0xd3ffn]);
+    expect(vmcses.map(({ fields }) => fields.get("control.entryControls"))).toEqual([0xd3ffn, 0xd1ffn]);
   });
 });
 
