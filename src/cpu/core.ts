@@ -39,6 +39,8 @@ export interface LocalApicSocket {
   readonly bootstrap: boolean;
   /** What INIT does to the local APIC. */
   initialize(): void;
+  /** Software has written the time-stamp counter, which IA32_TSC_DEADLINE is compared with. */
+  timeStampChanged(): void;
 }
 
 /** What a procedure reports besides a fault: nothing (go on at state.RIP, which it has set), or why to stop. */

@@ -36,6 +36,8 @@ export class FakeCore implements Core {
   /** What port reads give. */
   portValue = 0;
   ticks = 0n;
+  /** So often the local APIC was told that the time-stamp counter was written. */
+  timeStampChanges = 0;
   /** Writes to memory since the last clear, by address. */
   readonly written: number[] = [];
 
@@ -81,6 +83,9 @@ export class FakeCore implements Core {
     endOfInterrupt: () => {},
     bootstrap: true,
     initialize: () => {},
+    timeStampChanged: () => {
+      this.timeStampChanges++;
+    },
   };
 
   clockNs(): number {

@@ -65,6 +65,7 @@ const interruptPendingOffset = offsetOf("interruptPending");
 const interruptibilityOffset = offsetOf("interruptibility");
 const pendingDebugOffset = offsetOf("pendingDebug");
 const activityOffset = offsetOf("activity");
+const timeStampOffsetOffset = offsetOf("tscOffset");
 const TF = Number(RFLAGS.TF);
 const IF = Number(RFLAGS.IF);
 const RF = Number(RFLAGS.RF);
@@ -144,6 +145,12 @@ export class LogicalProcessor implements Core, RunningProcessor {
     engine.state.architectural().set(this.#parked);
     engine.current = this;
     this.#refresh();
+  }
+
+  /** What is added to virtual time to give the TSC, also while another processor runs. */
+  get timeStampOffset(): bigint {
+    if (this.engine.current === this) return this.state.tscOffset;
+    return new DataView(this.#parked.buffer).getBigUint64(timeStampOffsetOffset, true);
   }
 
   /** Copy the state out, settled. */

@@ -57,14 +57,16 @@ const behaviours: Readonly<Record<string, MsrBehaviour>> = {
       const change = value - timeStampCounter(core);
       core.state.tscOffset += change;
       core.state.IA32_TSC_ADJUST += change;
+      core.apic.timeStampChanged();
       return true;
     },
   },
   IA32_TSC_ADJUST: {
     read: ({ state }) => state.IA32_TSC_ADJUST,
-    write: ({ state }, value) => {
+    write: ({ state, apic }, value) => {
       state.tscOffset += value - state.IA32_TSC_ADJUST;
       state.IA32_TSC_ADJUST = value;
+      apic.timeStampChanged();
       return true;
     },
   },

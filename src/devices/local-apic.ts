@@ -85,11 +85,15 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     this.driveOutputs();
   }
 
-  /** Re-derive the timer and all outputs; the processor also calls it when its time-stamp counter was written. */
+  /** Re-derive the timer and all outputs. */
   driveOutputs(): void {
     this.#timer.driveOutputs();
     this.#drivePage(true);
     this.#driveIntr(true);
+  }
+
+  timeStampChanged(): void {
+    this.#timer.driveOutputs();
   }
 
   /** Power-up or RESET. Levels on the pins stay. */

@@ -266,6 +266,70 @@ describe("the end of a run", () => {
   });
 });
 
+describe("IA32_TSC_DEADLINE", () => {
+  /** Enables the local APIC's timer in TSC-deadline mode, vector 0x40, and asks for `source`; then waits for its request and exits. */
+  const timed = (source: string) =>
+    pcOf(
+      `
+        mov ebx, 0xfee00000
+        mov dword ptr [ebx + 0xf0], 0x1ff
+        mov dword ptr [ebx + 0x320], 0x40040
+        ${source}
+      wait:
+        test dword ptr [ebx + 0x220], 1
+        jz wait
+        rdtsc
+        out 0xf4, al
+      `,
+      { codeSize: 32 },
+    );
+  const wrmsr = (index: number, high: number, low: string) =>
+    `mov ecx, ${index}\n mov edx, ${high}\n mov eax, ${low}\n wrmsr\n`;
+  const [IA32_TIME_STAMP_COUNTER, IA32_TSC_ADJUST, IA32_TSC_DEADLINE] = [0x10, 0x3b, 0x6e0];
+
+  it.each([
+    [
+      "what software has added to the time-stamp counter",
+      wrmsr(IA32_TSC_ADJUST, 1, "0") + wrmsr(IA32_TSC_DEADLINE, 1, "9000"),
+    ],
+    [
+      "the time-stamp counter that it has written",
+      wrmsr(IA32_TIME_STAMP_COUNTER, 5, "0") + wrmsr(IA32_TSC_DEADLINE, 5, "9000"),
+    ],
+    [
+      "what it is changed to after the deadline was set",
+      wrmsr(IA32_TSC_DEADLINE, 1, "9000") + wrmsr(IA32_TSC_ADJUST, 1, "0"),
+    ],
+  ])("is compared with %s", (_what, source) => {
+    const pc = timed(source);
+    expect(pc.run(1e6, false).kind).toBe("debug-exit");
+    expect(pc.clock.nowNs).toBeGreaterThan(8900);
+    expect(pc.clock.nowNs).toBeLessThan(9700);
+  });
+
+  it("is put off when the counter is set back", () => {
+    const pc = timed(
+      wrmsr(IA32_TSC_ADJUST, 1, "0") +
+        wrmsr(IA32_TSC_DEADLINE, 1, "9000") +
+        wrmsr(IA32_TSC_ADJUST, 0, "0xffff3cb0"), // 50,000 less
+    );
+    expect(pc.run(1e6, false).kind).toBe("debug-exit");
+    expect(pc.clock.nowNs).toBeGreaterThan(58_900);
+    expect(pc.clock.nowNs).toBeLessThan(59_700);
+  });
+
+  it("holds for a processor while another one runs", () => {
+    const pc = timed(wrmsr(IA32_TSC_ADJUST, 1, "0") + wrmsr(IA32_TSC_DEADLINE, 1, "9000"));
+    const [processor] = pc.processors;
+    pc.run(20, false);
+    const offset = processor!.timeStampOffset;
+    expect(offset).toBe(processor!.state.tscOffset);
+    processor!.park();
+    pc.engine.current = undefined;
+    expect(processor!.timeStampOffset).toBe(offset);
+  });
+});
+
 describe("the board", () => {
   it("lets firmware copy itself from ROM into the RAM beneath it, and closes that again", () => {
     const pam0 = (attributes: number) => `

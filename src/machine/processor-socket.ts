@@ -96,8 +96,8 @@ export class ProcessorSocket {
         },
       },
       externalVector,
-      tsc: () => this.#timeStamp(),
-      nsUntilTsc: (tsc) => Math.max(0, Number(tsc - this.#timeStamp())),
+      tsc: () => this.#timeStampCounter(),
+      nsUntilTsc: (tsc) => Math.max(0, Number(tsc - this.#timeStampCounter())),
       physicalAddressBits: model.physicalAddressBits,
     });
   }
@@ -136,6 +136,11 @@ export class ProcessorSocket {
   /** The virtual time-stamp counter: 1 GHz. */
   #timeStamp(): bigint {
     return BigInt(this.#around.clock.nowNs);
+  }
+
+  /** What RDTSC would give outside VMX non-root operation. */
+  #timeStampCounter(): bigint {
+    return BigInt.asUintN(64, this.#timeStamp() + this.processor.timeStampOffset);
   }
 
   /** A signal is latched: the processor shall look at it between two instructions. */

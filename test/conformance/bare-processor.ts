@@ -31,6 +31,7 @@ export const bareProcessor = (ramBytes: number, model: CpuModel = cpuModel("defa
       endOfInterrupt: () => {},
       bootstrap: true,
       initialize: () => {},
+      timeStampChanged: () => {},
     },
     model,
     clockNs: () => 0,
