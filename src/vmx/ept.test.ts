@@ -317,6 +317,14 @@ describe("page-modification logging", () => {
     expect(guest.read("guest.pmlIndex")).toBe(510n);
   });
 
+  it("logs nothing where the dirty flag is set and only an accessed flag is missing", () => {
+    const guest = logging(7);
+    guest.page(0x3000, 0x3037n | A | D);
+    expect(go(guest, 0x3000, WRITE)).toBe("3000");
+    expect(guest.read64(ept.pml4) & A).toBe(A);
+    expect(guest.read("guest.pmlIndex")).toBe(7n);
+  });
+
   it("logs nothing for reads", () => {
     const guest = logging(3);
     go(guest, 0x3000);

@@ -17,7 +17,7 @@ export const ramBytes = 4 << 20;
 let sharedMemory: GuestMemory | undefined;
 
 export const ept = { pml4: 0x1_0000, pdpt: 0x1_1000, directory: 0x1_2000, table: 0x1_3000 } as const;
-const vmcsRegion = 0x8000;
+const vmcsRegion = 0xc000;
 
 export class TestGuest {
   readonly core: FakeCore;
@@ -29,7 +29,9 @@ export class TestGuest {
     sharedMemory ??= new GuestMemory(ramBytes, 0, { read: () => 0xffff_ffff, write: () => {} });
     this.memory = sharedMemory;
     this.memory.ram().fill(0);
-    Object.assign(this.core, { physical: this.memory });
+    // What the fixture of the core writes is the guest's RAM, too.
+    const ram = new DataView(this.memory.memory.buffer, this.memory.offsetOf(0), ramBytes);
+    Object.assign(this.core, { physical: this.memory, memory: ram });
     this.vmx = new VmxProcessor(this.core, { guest: this.memory, observer: undefined });
     this.vmx.vmcs.base = this.memory.offsetOf(vmcsRegion);
     this.core.vmx = this.vmx;
