@@ -1,7 +1,7 @@
 import { CR0, CR4, IA32_EFER } from "../arch/control-registers.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { decode } from "../isa/decode.ts";
-import type { Instruction } from "../isa/instruction.ts";
+import type { DecodeMode, Instruction } from "../isa/instruction.ts";
 import { CpuState } from "../state/cpu-state.ts";
 import { generalRegisters, type SegmentRegister, stateBytes, u32Fields, u64Fields } from "../state/layout.ts";
 import {
@@ -112,15 +112,16 @@ export class FakeCore implements Core {
   write32 = (address: number, value: number): void => this.memory.setUint32(address, value, true);
   write64 = (address: number, value: bigint): void => this.memory.setBigUint64(address, value, true);
 
+  /** How instructions are decoded in the current mode. */
+  decodeMode(): DecodeMode {
+    const { state } = this;
+    return { codeSize: codeSize(state), stackSize: stackSize(state), realLike: isRealLike(state) };
+  }
+
   /** The instruction that these bytes (in hexadecimal) are in the current mode. */
   decode(hex: string): Instruction {
     const bytes = Uint8Array.from(hex.replaceAll(" ", "").match(/../g)!, (byte) => Number.parseInt(byte, 16));
-    const mode = {
-      codeSize: codeSize(this.state),
-      stackSize: stackSize(this.state),
-      realLike: isRealLike(this.state),
-    };
-    const decoded = decode(bytes, 0, bytes.length, mode, (feature) => this.model.has(feature));
+    const decoded = decode(bytes, 0, bytes.length, this.decodeMode(), (feature) => this.model.has(feature));
     if (!("row" in decoded)) throw new Error(`${hex} is no instruction`);
     return decoded;
   }
