@@ -78,7 +78,8 @@ const canonicalNames: ReadonlyMap<string, string> = new Map([
   ...cpuidNames.map((name) => [withoutSeparators(name), name] as const),
 ]);
 
-const modelOf = (text: string, processors: number): CpuModel => {
+/** A CPU model by name, with changes. Throws a `ConfigurationError` where there is none. */
+export const modelOf = (text: string, processors: number): CpuModel => {
   const [name = "", ...changes] = text.split(",");
   const names = cpuModels.map((model) => model.name).join(", ");
   const plus: string[] = [];

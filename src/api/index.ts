@@ -9,6 +9,22 @@ export {
   assemble,
 } from "../asm/index.ts";
 export type { Tier } from "../cpu/execution-engine.ts";
+export type { DecodedInterruption } from "../debug/exits/decode-interruption.ts";
+export type { DecodedQualification } from "../debug/exits/decode-qualification.ts";
+export type { ExitRecord, ExitSummary } from "../debug/exits/exit-watch.ts";
+export type { DumpFormat, UnknownLine } from "../debug/explain/dump.ts";
+export type { ExplainedDump, ExplainedVmcs, ReportedOutcome } from "../debug/explain/explain-dump.ts";
+export type {
+  AllowedValue,
+  ExplainedControl,
+  ExplainedFailure,
+  ExplainedField,
+  LastWrite,
+  UndecidedCheck,
+} from "../debug/explain/explanation.ts";
+export type { VmxFailure } from "../debug/explain/failure-watch.ts";
+export type { OperandValue } from "../debug/explain/operand-values.ts";
+export { dumpText, type Paint, type Style, vmxFailureText } from "../debug/explain/print.ts";
 export type { BlockStorage, StorageFailure } from "../devices/virtio-blk.ts";
 export type { BootFile, BootProtocol } from "../machine/boot/load-plan.ts";
 export type { DiskConfiguration } from "../machine/pc-doors.ts";
@@ -19,6 +35,7 @@ export {
   type MachineOptions,
   mostProcessors,
 } from "./configuration.ts";
+export { type DumpSource, type ExplainOptions, explainVmcs } from "./explain.ts";
 export type { ImageSource, ModuleSource, Refusal } from "./files.ts";
 export type { Input, InputLog, LoggedInput } from "./input-log.ts";
 export { type BootOptions, type BootOutcome, type Line, Machine } from "./machine.ts";
@@ -27,3 +44,4 @@ export { MemoryDisk } from "./memory-disk.ts";
 export type { OutputListener } from "./output-stream.ts";
 export { type Registers, registerNames } from "./registers.ts";
 export { type RunOptions, type RunResult, type Statistics, type StopReason, stopReasons } from "./run.ts";
+export type { Vmx } from "./vmx.ts";

@@ -21,6 +21,7 @@ import { OutputStream } from "./output-stream.ts";
 import { Registers } from "./registers.ts";
 import { type RunOptions, type RunResult, type Statistics, type StopReason, stopReasons } from "./run.ts";
 import { TextMatch } from "./text-match.ts";
+import { Vmx } from "./vmx.ts";
 
 export interface BootOptions {
   /** The kernel: its bytes or, in Node, a file's name. Left out when `firmware` is booted. */
@@ -103,6 +104,8 @@ export class Machine {
   readonly debugcon: Pick<OutputStream, "on" | "off"> = this.#debugOutput;
   /** Guest-physical memory. */
   readonly memory = new Memory(() => this.#booted().guest);
+  /** VM exits and failures of VT-x, for whoever looks on. */
+  readonly vmx = new Vmx();
   /** Registers of each logical processor; the first is the bootstrap processor. */
   readonly processors: readonly Registers[];
 
@@ -167,6 +170,7 @@ export class Machine {
       throw error;
     }
     this.#pc.tier = tier;
+    this.#pc.engine.observer = this.vmx.observerOf(true);
     this.#bootable = bootable;
     this.#wires = wiresOf(this.#pc);
     this.#ended = undefined;
@@ -389,6 +393,7 @@ export class Machine {
       pc,
     );
     this.#pc = next;
+    next.engine.observer = this.vmx.observerOf(false);
     this.#wires!.forEach((wire, index) => {
       wire.connect(next.clock, next.serial[index]!);
     });

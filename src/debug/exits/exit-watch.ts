@@ -114,6 +114,15 @@ export class ExitWatch implements Required<Pick<Observer, "vmExit" | "vmEntry">>
     tally.longest = Math.max(tally.longest, instructions);
   }
 
+  /** The processors count from 0 again; `isBoot`: so does this. */
+  begin(isBoot: boolean): void {
+    this.#pending.clear();
+    this.#entered.length = 0;
+    if (!isBoot) return;
+    this.#tallies.clear();
+    this.#count = 0;
+  }
+
   /** VM exits so far. */
   get count(): number {
     return this.#count;

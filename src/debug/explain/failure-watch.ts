@@ -103,6 +103,11 @@ export class FailureWatch implements Required<Pick<Observer, "vmFail" | "vmEntry
     return this.#lastEntry?.();
   }
 
+  /** A new image is booted. */
+  forget(): void {
+    this.#last = this.#lastEntry = undefined;
+  }
+
   vmFail({ instruction, error }: VmFail, processor: Core): void {
     const { mnemonic } = instruction.row.semantics;
     const row = error === undefined ? vmFailInvalid(mnemonic) : vmInstructionError(error);
