@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { cpuModels } from "../api/index.ts";
+import { complain } from "./complain.ts";
+import { explain, explainHelp } from "./explain.ts";
 import { nearest, optionsHelp } from "./options.ts";
-import { complain, run } from "./run.ts";
+import { run } from "./run.ts";
 
 const version = (): string => {
   const file = new URL("../../package.json", import.meta.url);
@@ -14,6 +16,8 @@ const help = `Worldswitch runs kernels on a 64-bit PC made of TypeScript: every 
 Usage:
   worldswitch run IMAGE [options]   boot a kernel; its serial port is your terminal
   worldswitch run --help            all options
+  worldswitch explain FILE          say why a VM entry fails, from a VMCS dump of KVM, Xen or your own
+  worldswitch explain --help        what FILE may be
   worldswitch --help                this text
   worldswitch --version             the version
 
@@ -22,6 +26,7 @@ IMAGE is a Linux kernel (bzImage), a multiboot, multiboot 2 or PVH kernel, or wi
 Try:
   worldswitch run vmlinuz --initrd initrd.img --append "console=ttyS0"
   worldswitch run test.elf --timeout 60 --quiet; echo $?
+  dmesg | worldswitch explain -
 `;
 
 const runHelp = `Usage: worldswitch run IMAGE [options]
@@ -65,7 +70,7 @@ const listModels = (): number =>
   print(`${cpuModels.map(({ name, about }) => `${name.padEnd(12)}${about}`).join("\n")}\n`);
 
 const main = async ([command, ...rest]: readonly string[]): Promise<number> => {
-  if (isHelp(command)) return print(rest[0] === "run" ? runHelp : help);
+  if (isHelp(command)) return print({ run: runHelp, explain: explainHelp }[rest[0] ?? ""] ?? help);
   if (command === "--version" || command === "-V") return print(`worldswitch ${version()}\n`);
   if (command === "run") {
     if (asksForHelp(rest)) return print(runHelp);
@@ -73,12 +78,13 @@ const main = async ([command, ...rest]: readonly string[]): Promise<number> => {
       return listModels();
     return run(rest);
   }
+  if (command === "explain") return asksForHelp(rest) ? print(explainHelp) : explain(rest);
   if (command === undefined)
     return complain(`no command is given, expected "worldswitch run IMAGE"; "worldswitch --help" tells more`);
-  const near = nearest(command, ["run"]);
+  const near = nearest(command, ["run", "explain"]);
   const hint =
     near === undefined
-      ? `expected "run"; "worldswitch --help" tells more`
+      ? `expected "run" or "explain"; "worldswitch --help" tells more`
       : `did you mean "worldswitch ${near}"?`;
   return complain(`there is no command "${command}", ${hint}`);
 };

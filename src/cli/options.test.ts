@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isMistake, nearest, optionsHelp, parseArguments, runOptions } from "./options.ts";
+import { explainOptions, isMistake, nearest, optionsHelp, parseArguments, runOptions } from "./options.ts";
 import { runSettings } from "./run-settings.ts";
 
 const settings = (...words: string[]) => {
@@ -20,7 +20,8 @@ describe("options of run", () => {
     const words =
       `--memory 1G --cpus 2 kernel --initrd=a --append console=ttyS0 --disk d.img --disk=e.img,ro --until login: ` +
       `--timeout 1.5 --max-instructions 2M --cpu core2,+AES --seed 0xff --debugcon 0x402 --tier evaluator --quiet ` +
-      `--stats json --log unimplemented --real-time --no-reboot --no-file-name --console virtio --protocol multiboot`;
+      `--stats json --log unimplemented --real-time --no-reboot --no-file-name --console virtio --protocol multiboot ` +
+      `--no-explain --exits --exits-log exits.jsonl`;
     expect(settings(...words.split(" "), "--initrd", "b first  second")).toEqual({
       machine: {
         memoryMiB: 1024,
@@ -54,6 +55,9 @@ describe("options of run", () => {
       isQuiet: true,
       hasStats: true,
       logsUnimplemented: true,
+      explains: false,
+      showsExits: true,
+      exitsLog: "exits.jsonl",
     });
   });
 
@@ -98,6 +102,8 @@ describe("a mistake in the options", () => {
     [["k", "--seed", "x"], `--seed is "x", expected a number below 2^64`],
     [["k", "--protocol", "elf"], `--protocol is "elf", expected one of linux-64, linux-32, pvh, multiboot, multiboot2, flat`],
     [["k", "--address", "0x1000"], "--address is only for --protocol flat"],
+    [["k", "--explain", "--no-explain"], "both --explain and --no-explain are given, expected one of them"],
+    [["k", "--exits-log="], "--exits-log is empty"],
     [["k", "--disk", ",ro"], "--disk is empty, expected FILE or FILE,ro"],
     [["k", "--initrd", " "], "--initrd is empty, expected a file's name"],
   ])("is one sentence: %j", (words, sentence) => {
@@ -110,9 +116,12 @@ describe("a mistake in the options", () => {
 });
 
 describe("help", () => {
-  it("shows every option on lines of at most 100 letters", () => {
-    const help = optionsHelp();
-    for (const { name } of runOptions) expect(help).toContain(`  --${name}`);
+  it.each([
+    ["run", runOptions],
+    ["explain", explainOptions],
+  ])("of %s shows every option on lines of at most 100 letters", (_command, rows) => {
+    const help = optionsHelp(rows);
+    for (const { name } of rows) expect(help).toContain(`  --${name}`);
     for (const line of help.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
   });
 });

@@ -33,7 +33,18 @@ export const runOptions = [
   { group: "What to tell", name: "quiet", about: "print nothing but what the guest prints, errors, and --stats" },
   { group: "What to tell", name: "stats", value: "json", about: "at the end one line of JSON on standard error: instructions, seconds, hash ..." },
   { group: "What to tell", name: "log", value: "unimplemented", about: "tell on standard error what the guest used that the machine does not have" },
+  { group: "What to tell", name: "explain", about: "explain on standard error each VM entry that fails, and each VMX instruction that ends in VMfail: every check that does not hold, and what to change; default when standard error is a terminal" },
+  { group: "What to tell", name: "no-explain", about: "do not" },
+  { group: "What to tell", name: "exits", about: "at the end a table of VM exits by reason: count, share, and how long their handlers were" },
+  { group: "What to tell", name: "exits-log", value: "FILE", about: "write one line of JSON per VM exit to FILE" },
   { group: "What to tell", name: "tier", value: "NAME", about: "interpreter (default), or evaluator: the executable specification, slow" },
+] as const satisfies readonly OptionRow[];
+
+// biome-ignore format: one row per fact
+export const explainOptions = [
+  { group: "For which processor", name: "capabilities", value: "FILE", about: "values of the VMX capability MSRs 0x480 to 0x492, as rdmsr prints them or as NAME = VALUE; a line MAXPHYADDR = N tells the width of physical addresses" },
+  { group: "For which processor", name: "cpu", value: "MODEL", about: "a CPU model of this machine, with changes: default,-enableEPT; \"worldswitch run --cpu list\" shows the models" },
+  { group: "How to tell", name: "json", about: "print JSON instead of text" },
 ] as const satisfies readonly OptionRow[];
 
 /** Options as they were given: the last value of each, all values of repeatable ones. */
@@ -91,17 +102,20 @@ const otherNames: Readonly<Record<string, string>> = {
   cmdline: "append",
 };
 
-const meant = (word: string, rows: readonly OptionRow[]): string => {
-  const other = otherNames[word];
+const meant = (word: string, rows: readonly OptionRow[], command: string): string => {
+  const other = command === "run" ? otherNames[word] : undefined;
   if (other?.startsWith("IMAGE")) return `; give ${other}`;
   const near = other ?? nearest(word, [...rows.map(({ name }) => name), "help", "version"]);
-  return near === undefined ? `; "worldswitch run --help" lists the options` : `; did you mean --${near}?`;
+  return near === undefined
+    ? `; "worldswitch ${command} --help" lists the options`
+    : `; did you mean --${near}?`;
 };
 
 /** Sorts arguments into options and the rest. */
 export const parseArguments = (
   words: readonly string[],
   rows: readonly OptionRow[] = runOptions,
+  command = "run",
 ): Given | Mistake => {
   const positional: string[] = [];
   const values = new Map<string, string[]>();
@@ -120,7 +134,7 @@ export const parseArguments = (
     const row = word.startsWith("--") ? rows.find((other) => other.name === name) : undefined;
     if (row === undefined) {
       return {
-        mistake: `there is no option ${equals < 0 ? word : word.slice(0, equals)}${meant(name, rows)}`,
+        mistake: `there is no option ${equals < 0 ? word : word.slice(0, equals)}${meant(name, rows, command)}`,
       };
     }
     let value = "";

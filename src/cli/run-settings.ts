@@ -16,6 +16,10 @@ export interface RunSettings {
   readonly isQuiet: boolean;
   readonly hasStats: boolean;
   readonly logsUnimplemented: boolean;
+  /** Undefined: when standard error is a terminal. */
+  readonly explains: boolean | undefined;
+  readonly showsExits: boolean;
+  readonly exitsLog: string | undefined;
 }
 
 const bad = (mistake: string): Mistake => ({ mistake });
@@ -152,8 +156,13 @@ export const runSettings = ({ positional, values }: Given): RunSettings | Mistak
     isQuiet: values.has("quiet"),
     hasStats: value("stats", (word) => oneOf("stats", word, ["json"])) !== undefined,
     logsUnimplemented: value("log", (word) => oneOf("log", word, ["unimplemented"])) !== undefined,
+    explains: values.has("explain") ? true : values.has("no-explain") ? false : undefined,
+    showsExits: values.has("exits"),
+    exitsLog: text("exits-log"),
   };
   const { protocol, address, mode } = settings.boot;
+  if (first === undefined && values.has("explain") && values.has("no-explain"))
+    return bad("both --explain and --no-explain are given, expected one of them");
   if (first === undefined && protocol !== "flat" && (address !== undefined || mode !== undefined))
     return bad(`--${address === undefined ? "mode" : "address"} is only for --protocol flat`);
   return first ?? settings;

@@ -1,11 +1,13 @@
 import { ConfigurationError, type Line, Machine, type RunResult, stopReasons } from "../api/index.ts";
 import { DiskFile } from "../api/node/index.ts";
+import { complain, say } from "./complain.ts";
 import { isMistake, parseArguments } from "./options.ts";
+import { paintFor } from "./paint.ts";
 import { type RunSettings, runSettings } from "./run-settings.ts";
 import { EscapeFilter, terminalHelp } from "./terminal.ts";
+import { ExitsLog, reportVmx } from "./vmx-reports.ts";
 
 /** Exit statuses of our own; the rest come from the guest. */
-const BAD_INPUT = 2;
 const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /** Bytes typed ahead beyond which standard input waits. */
@@ -13,16 +15,6 @@ const INPUT_LIMIT = 0x1_0000;
 const INPUT_CHECK_MS = 20;
 /** Different reports of --log unimplemented, at most. */
 const REPORT_LIMIT = 1000;
-
-const say = (line: string): void => {
-  process.stderr.write(`${line}\n`);
-};
-
-/** One sentence about bad usage or input. */
-export const complain = (sentence: string): number => {
-  say(`worldswitch: ${sentence}`);
-  return BAD_INPUT;
-};
 
 /** How a run was ended from outside, with the status that stands for it. */
 interface Ending {
@@ -161,7 +153,11 @@ const reporter = (): ((what: string) => void) => {
 };
 
 /** Runs a booted machine with the terminal or the pipes of this process. */
-const runBooted = async (machine: Machine, settings: RunSettings): Promise<number> => {
+const runBooted = async (
+  machine: Machine,
+  settings: RunSettings,
+  log: ExitsLog | undefined,
+): Promise<number> => {
   const interactive = isInteractive();
   let ending: Ending | undefined;
   const end = (exitStatus: number, says: string): void => {
@@ -179,12 +175,23 @@ const runBooted = async (machine: Machine, settings: RunSettings): Promise<numbe
   if (settings.showsDebugcon) machine.debugcon.on("data", (bytes) => output.write(bytes));
   if (interactive && !settings.isQuiet) say("worldswitch: Ctrl-A X quits, Ctrl-A H shows help");
   const raw = interactive ? new RawMode() : undefined;
+  /** In raw mode a terminal does not go back to the first column by itself. */
+  const tell = (text: string): void => {
+    process.stderr.write(process.stdin.isRaw ? `\r\n${text.replaceAll("\n", "\r\n")}` : text);
+  };
   const resized = (): void => machine.resizeConsole(process.stdout.columns, process.stdout.rows);
   if (interactive) {
     resized();
     process.stdout.on("resize", resized);
   }
   raw?.begin();
+  const reports = reportVmx(
+    machine,
+    { ...settings, explains: settings.explains ?? process.stderr.isTTY === true },
+    log,
+    tell,
+    paintFor(process.stderr, process.env),
+  );
   try {
     connectInput(machine, line, interactive, () => end(0, "Ctrl-A X was typed"));
     const { until, timeout, maxInstructions } = settings;
@@ -201,6 +208,7 @@ const runBooted = async (machine: Machine, settings: RunSettings): Promise<numbe
     const says = outcome?.says ?? stopReasons[result.reason].says;
     if (!settings.isQuiet) say(`worldswitch: ${says}: ${statisticsLine(machine)}`);
     if (settings.hasStats) say(statisticsJson(machine, result, exitStatus));
+    reports.finish();
     await output.finished();
     return exitStatus;
   } finally {
@@ -238,7 +246,9 @@ export const run = async (words: readonly string[]): Promise<number> => {
     });
     const booted = await machine.boot(settings.boot);
     if (booted.message !== undefined) return complain(booted.message);
-    return await runBooted(machine, settings);
+    const log = settings.exitsLog === undefined ? undefined : ExitsLog.open(settings.exitsLog);
+    if (typeof log === "string") return complain(log);
+    return await runBooted(machine, settings, log);
   } catch (error) {
     if (error instanceof ConfigurationError) return complain(inOptionWords(error.message));
     throw error;
