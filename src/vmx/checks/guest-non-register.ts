@@ -367,7 +367,7 @@ const linkPointer: readonly Check[] = [
 ];
 
 const usesPdptes = ({ controls, vmcs: { guest } }: EntryFacts): boolean =>
-  (guest.cr0 & CR0.PG) !== 0n && (guest.cr4 & CR4.PAE) !== 0n && !controls.ia32eModeGuest;
+  !controls.ia32eModeGuest && (guest.cr0 & CR0.PG) !== 0n && (guest.cr4 & CR4.PAE) !== 0n;
 
 /** Reserved bits of a PDPTE that is present: 2:1, 8:5 and those beyond the physical-address width. */
 const pdpteReserved = (facts: EntryFacts): bigint =>

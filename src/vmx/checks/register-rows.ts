@@ -85,7 +85,7 @@ export const canonicalRow = (
 ): Check => {
   const value = bitsOf(field);
   return {
-    id: `${field.replaceAll(".", "-").toLowerCase()}-canonical`,
+    id: `${field.replaceAll(".", "-").replace(/[A-Z]/g, "-$&").toLowerCase()}-canonical`,
     sdm,
     says: `${what} must be a canonical address${when ? " if the register is usable" : ""}`,
     reads: [field, ...(when?.reads ?? [])],
