@@ -182,6 +182,10 @@ long:   mov eax, 0x10
 ; The machine is switched off.
 finish: mov rsi, endText
         call print
+        mov dx, 0x3fd
+.sent:  in al, dx
+        test al, 0x40
+        jz .sent
         mov dx, 0xf4
         xor eax, eax
         out dx, al
@@ -1034,8 +1038,12 @@ tablesImage:
         times ${guestTable.tss64} - ($ - tablesImage) db 0
         dd 0
         dq guestStack + ${STACK_OFFSET}
+        times ${guestTable.tss64} + 0x66 - ($ - tablesImage) db 0
+        dw 0x68
         times ${guestTable.tss32} - ($ - tablesImage) db 0
         dd 0, guestStack + ${STACK_OFFSET}, ${guestSelector.stack}
+        times ${guestTable.tss32} + 0x66 - ($ - tablesImage) db 0
+        dw 0x68
         times ${guestTable.otherTss32} - ($ - tablesImage) db 0
 ; The other 32-bit task: link, three stacks, CR3, EIP, EFLAGS, EAX to EDI, segments, LDT.
         dd 0, guestStack + 0xe00, ${guestSelector.stack}, 0, 0, 0, 0, guestDirectory32, guestHandlers + 0xfe0, 2

@@ -36,7 +36,7 @@ info: action=ignore
 `;
 
 export interface BochsOptions {
-  /** Default: corei7_skylake_x. */
+  /** Default: corei7_icelake_u, the one with a monitor trap flag. */
   readonly model?: string;
   /** Wall-clock seconds; default 120. */
   readonly seconds?: number;
@@ -76,7 +76,7 @@ export const runOnBochs = async (kernel: Uint8Array, options: BochsOptions = {})
     execFileSync("grub-mkrescue", ["-o", `${directory}/kernel.iso`, `${directory}/iso`], { stdio: "ignore" });
     writeFileSync(
       `${directory}/rc`,
-      configuration(directory, options.model ?? "corei7_skylake_x", 20_000_000),
+      configuration(directory, options.model ?? "corei7_icelake_u", 20_000_000),
     );
     writeFileSync(`${directory}/commands`, "c\n");
     tmux(
