@@ -46,7 +46,16 @@ interface EptTraits {
   readonly advancedInformation: boolean;
 }
 const traitsCache = new WeakMap<CpuModel, EptTraits>();
+let lastModel: CpuModel | undefined;
+let lastTraits: EptTraits;
+/** All processors of a machine have one model. */
 const traitsOf = (model: CpuModel): EptTraits => {
+  if (model === lastModel) return lastTraits;
+  lastModel = model;
+  lastTraits = findTraits(model);
+  return lastTraits;
+};
+const findTraits = (model: CpuModel): EptTraits => {
   let traits = traitsCache.get(model);
   if (traits === undefined) {
     const width = model.physicalAddressBits;
@@ -69,8 +78,8 @@ export const translateGuestPhysical = (
   linearHigh: number,
   linearLow: number,
 ): GuestPhysicalTranslation | VmExit => {
-  const { vmcs, core, secondary } = vmx;
-  const { physical } = core;
+  const { vmcs, core, memory, secondary } = vmx;
+  const { view } = memory;
   const traits = traitsOf(core.model);
   const modeBased = (secondary & modeBasedExecuteControl) !== 0;
   const execute = modeBased ? X | XU : X;
@@ -88,8 +97,9 @@ export const translateGuestPhysical = (
       : level === 3 ? ((high & 0x7f) << 2) | (low >>> 30)
       : (high >>> 7) & 0x1ff; // biome-ignore format: one row per level
     const at = table + 8 * index;
-    const entryLow = physical.read(at, 4) | 0;
-    const entryHigh = physical.read(at + 4, 4) | 0;
+    const offset = memory.offsetOf(at);
+    const entryLow = (offset < 0 ? memory.read(at, 4) : view.getUint32(offset, true)) | 0;
+    const entryHigh = (offset < 0 ? memory.read(at + 4, 4) : view.getUint32(offset + 4, true)) | 0;
     if ((entryLow & present) === 0)
       return violation(vmx, address, access, linearHigh, linearLow, 0, entryHigh, traits);
     const leaf = level === 1 || (entryLow & PS) !== 0;
