@@ -131,7 +131,7 @@ describe("the APIC-access page", () => {
     deliver(guest.core, { type: "external interrupt", vector: 0x40 });
     expect(guest.vmx.nonRoot).toBe(false);
     expect(guest.read("exit.qualification")).toBe(
-      BigInt(0x804 | (apicAccessType.linearDuringDelivery << 12)),
+      BigInt(0x80c | (apicAccessType.linearDuringDelivery << 12)),
     );
     expect(guest.read("exit.idtVectoringInformation")).toBe(0x8000_0040n);
     expect(apicAccessDuringDelivery(BigInt(apicAccessType.guestPhysical << 12))).toBe(
