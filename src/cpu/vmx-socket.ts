@@ -80,6 +80,8 @@ export class GuestPhysicalTranslation {
 export interface VmxSocket {
   /** In VMX non-root operation: the questions below are asked only then. */
   readonly nonRoot: boolean;
+  /** VM entries and VM exits so far: tells whether an instruction has brought one about. */
+  readonly transitions: number;
   /** In VMX operation: CR0 and CR4 have fixed bits, INIT is blocked in root operation. */
   readonly inVmxOperation: boolean;
   /** Bits of CR0 and CR4 that must be 1 in VMX operation, in the guest of now (an unrestricted one may clear PE and PG). */

@@ -73,6 +73,7 @@ export class VmxProcessor implements VmxSocket {
   /** The VMCS that a guest's VMREAD and VMWRITE reach. */
   readonly shadow: Vmcs;
   pauseLoop = noPauseYet();
+  transitions = 0;
 
   /** What the checks of VM entry look at. */
   readonly facts: EntryFacts;
@@ -144,6 +145,7 @@ export class VmxProcessor implements VmxSocket {
 
   /** The guest's state is loaded. */
   enterGuest(): void {
+    this.transitions++;
     this.monitorTrapPending = false;
     this.eventDelivered = false;
     this.monitorTrapFrom = this.core.state.low32("retired");
@@ -159,6 +161,7 @@ export class VmxProcessor implements VmxSocket {
 
   /** The host's state is loaded. */
   leaveGuest(): void {
+    this.transitions++;
     this.preemptionTimer.stop();
     invalidateOnTransition(this);
     clearPending(this);
