@@ -22,9 +22,9 @@ export interface RuntimeCalls {
 }
 
 /** Handlers every table has, by index. */
-export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5, stop: 6 } as const;
-/** The first index that is an instruction's handler. */
-export const firstHandler = 7;
+export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5, stop: 6, cold: 7 } as const;
+/** The first index that is an instruction's handler; all that have none share the cold one. */
+export const firstHandler = fixedHandlers.cold;
 
 const at = {
   RIP: offsetOf("RIP"), ripBase: offsetOf("ripBase"), exitKind: offsetOf("exitKind"), exitRecord: offsetOf("exitRecord"), exitBudget: offsetOf("exitBudget"),
@@ -44,7 +44,7 @@ export class InterpreterModule {
   readonly #imports: WebAssembly.Imports;
   #pending: { index: number; spec: HandlerSpec }[] = [];
   readonly #deferred = new Map<number, HandlerSpec>();
-  #next = firstHandler;
+  #next = firstHandler + 1;
   /** Enter translated code at a record with a budget of instructions. */
   readonly run: (record: number, budget: number) => void;
   /** Make RFLAGS hold the status flags. */
@@ -244,7 +244,7 @@ export class InterpreterModule {
       code.i32(0).get(1).memory("i32.store", at.exitBudget);
     });
 
-    for (const [name, kind] of [["stale", ExitKind.stale], ["stop", ExitKind.stop]] as const)
+    for (const [name, kind] of [["stale", ExitKind.stale], ["stop", ExitKind.stop], ["cold", ExitKind.cold]] as const)
       define(name, handlerType, 2, (code) => {
         code.i32(0).i32(kind).memory("i32.store", at.exitKind);
         code.i32(0).get(0).memory("i32.store", at.exitRecord);

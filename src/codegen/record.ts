@@ -44,6 +44,7 @@ export const ExitKind = {
   /** RIP is the next instruction; what to run next must be reconsidered. */ attention: 7,
   /** The same, within an interrupt shadow. */ shadow: 8,
   /** exitRecord is where a run was to end. */ stop: 11,
+  /** exitRecord has no handler yet: the evaluator carries it out. */ cold: 12,
   /** exitRecord is a REP instruction between two steps, and the budget is used up; RIP is its own. */ repeat: 10,
   /** The single step is complete; RIP must be advanced to the record's next. */ stepped: 9,
 } as const;

@@ -1,22 +1,19 @@
-import { fusion } from "../codegen/fusion.ts";
-import type { AddressShape, HandlerSpec, SegmentPlan } from "../codegen/handler-spec.ts";
 import { firstHandler, fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
 import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../codegen/memory-map.ts";
 import { ExitKind, maximumBlock, RecordKind, record, recordBytes } from "../codegen/record.ts";
-import type { Effect } from "../ir/effects.ts";
-import { decode, formKey, formOf } from "../isa/decode.ts";
-import { effectsOf, type Semantics } from "../isa/define.ts";
-import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
-import type { Feature, Row } from "../isa/row.ts";
-import { offsetOf, segmentRegisters } from "../state/layout.ts";
-import { type CodeMode, planNumber } from "./code-mode.ts";
+import { decode } from "../isa/decode.ts";
+import type { Instruction } from "../isa/instruction.ts";
+import type { Feature } from "../isa/row.ts";
+import type { CodeMode } from "./code-mode.ts";
 import { GuestMemory } from "./guest-memory.ts";
-import { registerOffset } from "./register-offset.ts";
+import { HandlerLibrary, isRepeated, type Variant } from "./handler-library.ts";
+import { isNear, RecordWriter } from "./record-writer.ts";
 import type { Tlb } from "./tlb.ts";
+import { stepOf } from "./vmx-socket.ts";
 
 /** Decoded code of one page. */
 interface CodePage {
-  /** Record by mode and page offset (and RIP of the page, where the code segment is not flat). */
+  /** Record by mode and page offset (and the code segment, where the page is not wholly within it). */
   readonly entries: Map<number | string, number>;
   /** Stretches of records, as (start, end) pairs. */
   readonly records: number[];
@@ -24,66 +21,26 @@ interface CodePage {
   readonly granules: Uint8Array;
 }
 
-const shapeNumber: Record<AddressShape, number> = { base: 0, full: 1, wide: 2 };
-const repeatNumber = { none: 0, repz: 1, repnz: 2 } as const;
+/** An instruction in a block whose handler has not been made. */
+interface ColdRecord {
+  readonly variant: Variant;
+  readonly mode: CodeMode;
+  /** The instructions before and after it, where the two may share a handler. */
+  previous: Variant | undefined;
+  next: Variant | undefined;
+}
+
+/** Decoded instructions kept as objects, at most, of either kind: procedures and cold ones. */
+const maximumInstructions = 1 << 16;
 
 /** Pairs' handlers are made this many uses at a time: a module for each would cost more than it gains. */
 const pairBatch = 256;
 
 const granuleShift = 6;
-const zeroSlot = offsetOf("zero");
-const ripBaseSlot = offsetOf("ripBase");
-const segmentBaseSlots = segmentRegisters.map((name) => offsetOf(`${name}.base`));
-
-const semanticsNumbers = new Map<Semantics, number>();
-const kindNumbers = new Map<string, number>();
-const rowNumbers = new WeakMap<Row, number>();
-/** A number shared by the rows whose handlers are the same: equal meaning, operand places and frame rules. */
-const numberOf = (row: Row): number => {
-  const known = rowNumbers.get(row);
-  if (known !== undefined) return known;
-  if (!semanticsNumbers.has(row.semantics)) semanticsNumbers.set(row.semantics, semanticsNumbers.size);
-  const operands = row.operands.map(({ addressing, access }) => `${addressing}${access}`);
-  const kind = `${semanticsNumbers.get(row.semantics)}:${operands}:${row.unit}:${row.aligned}:${row.privileged}:${row.repeat}`;
-  const number = kindNumbers.get(kind) ?? kindNumbers.size;
-  kindNumbers.set(kind, number);
-  rowNumbers.set(row, number);
-  return number;
-};
-
-const isRelative = (row: Row): boolean => row.operands.some(({ addressing }) => addressing === "J");
-
-/** Whether control may leave after the instruction, so that decoding straight on would be guesswork. */
-const endsBlock = (effects: readonly Effect[]): boolean =>
-  effects.some((effect) => effect.kind === "jump" && effect.when === undefined);
-
-/** What is known of an instruction form once its effects have been built. */
-interface FormFacts {
-  /** Small, dense. */
-  readonly number: number;
-  readonly effects: readonly Effect[];
-  readonly ends: boolean;
-  readonly jumps: boolean;
-  readonly shadows: boolean;
-  readonly setsFlags: boolean;
-  /** Handlers of its variants, alone; and, by the number of the second one's variant, with another after it. */
-  readonly handlers: Map<number, number>;
-  readonly pairs: Map<number, Map<number, number>>;
-  /** Whether a form (by number) that follows can share its handler. */
-  readonly fusesWith: Map<number, boolean>;
-}
-
-/** One decoded instruction as a handler sees it. */
-interface Variant {
-  readonly instruction: Instruction;
-  readonly facts: FormFacts;
-  readonly shape: AddressShape;
-  readonly wideImmediate: boolean;
-  readonly near: boolean;
-  readonly operandSegments: readonly (SegmentPlan | undefined)[];
-  /** Everything of it besides the form, as a number. */
-  readonly number: number;
-}
+/** Is all of a page within the code segment, so that its code is the same wherever it lies there? `ripBase`: RIP of its byte 0. */
+const isWhole = (ripBase: number, limit: number, mode: CodeMode): boolean =>
+  mode.codeSize === 64 ||
+  (ripBase >= 0 && ripBase + 4095 <= (mode.codeSize === 16 ? Math.min(limit, 0xffff) : limit));
 
 /**
  * The interpreter tier's decoded code: records in linear memory, by physical page and mode, so that they outlive changes of
@@ -99,7 +56,9 @@ export class CodeCache {
   #pages = new Map<number, CodePage>();
   #next = recordsOffset;
   #instructions: (Instruction | undefined)[] = [];
-  readonly #facts = new Map<number, FormFacts>();
+  readonly #library: HandlerLibrary;
+  readonly #writer: RecordWriter;
+  #cold = new Map<number, ColdRecord>();
   /** Records that a single step of the instruction at a record runs. */
   #stepRecords = new Map<number, number>();
   /** Records whose pair's handler has not been made yet. */
@@ -116,21 +75,22 @@ export class CodeCache {
     this.#guest = guest;
     this.#module = module;
     this.#tlb = tlb;
+    this.#library = new HandlerLibrary(module);
     this.#view = guest.view;
+    this.#writer = new RecordWriter(guest.view);
     this.#bytes = guest.bytes;
     this.#has = has;
     guest.onCodeWrite = (offset, length) => this.beforeWrite(offset, length);
   }
 
-  #entryKey(mode: CodeMode, offset: number, ripBase: number): number | string {
-    return mode.flatCode ? mode.number * 4096 + offset : `${mode.number}:${offset}:${ripBase}`;
-  }
-
   /** Record of the code at a page (memory offset) and offset in it, decoded now if need be. `rip`: low 32 bits of its offset in CS. */
   find(pageOffset: number, offset: number, rip: number, limit: number, mode: CodeMode): number {
     const page = this.#pages.get(pageOffset);
-    const key = this.#entryKey(mode, offset, rip - offset);
-    return page?.entries.get(key) ?? this.#decodeBlock(pageOffset, offset, rip, limit, mode, key);
+    const ripBase = rip - offset;
+    const whole = isWhole(ripBase, limit, mode);
+    const key = whole ? mode.number * 4096 + offset : `${mode.number}:${offset}:${ripBase}:${limit}`;
+    const reach = whole ? 4096 : limit - ripBase + 1;
+    return page?.entries.get(key) ?? this.#decodeBlock(pageOffset, offset, rip, reach, mode, key);
   }
 
   /** Memory offset of the page that a record was decoded from. */
@@ -157,6 +117,7 @@ export class CodeCache {
     this.#pages.clear();
     this.#instructions = [];
     this.#stepRecords.clear();
+    this.#cold.clear();
     this.#waitingPairs = [];
     this.#blockStarts = [];
     this.#blockPages = [];
@@ -169,7 +130,8 @@ export class CodeCache {
   get full(): boolean {
     return (
       this.#next + (maximumBlock + 2) * recordBytes > recordsOffset + recordsBytes ||
-      this.#instructions.length > 2_000_000
+      this.#instructions.length > maximumInstructions ||
+      this.#cold.size > maximumInstructions
     );
   }
 
@@ -195,8 +157,10 @@ export class CodeCache {
   /** Forget a page: its records, wherever they are still reached from, return to the processor. */
   #drop(pageOffset: number, page: CodePage): void {
     for (let n = 0; n < page.records.length; n += 2)
-      for (let at = page.records[n]!; at < page.records[n + 1]!; at += recordBytes)
+      for (let at = page.records[n]!; at < page.records[n + 1]!; at += recordBytes) {
+        if (this.#view.getUint32(at + record.handler, true) === fixedHandlers.cold) this.#cold.delete(at);
         this.#view.setUint32(at + record.handler, fixedHandlers.stale, true);
+      }
     this.#pages.delete(pageOffset);
     this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 0;
   }
@@ -217,55 +181,39 @@ export class CodeCache {
     return this.#instructions[this.#view.getInt32(recordOffset + record.displacement, true)]!;
   }
 
-  #factsOf(instruction: Instruction): FormFacts {
-    const key = numberOf(instruction.row) * 2 ** 28 + formKey(instruction);
-    let facts = this.#facts.get(key);
-    if (facts === undefined) {
-      const { effects } = effectsOf(instruction.row.semantics, formOf(instruction));
-      facts = {
-        number: this.#facts.size,
-        effects,
-        ends: endsBlock(effects),
-        jumps: effects.some(({ kind }) => kind === "jump"),
-        shadows: effects.some(({ kind }) => kind === "interruptShadow"),
-        setsFlags: effects.some(({ kind }) => kind === "flags"),
-        handlers: new Map(),
-        pairs: new Map(),
-        fusesWith: new Map(),
-      };
-      this.#facts.set(key, facts);
-    }
-    return facts;
+  /**
+   * What is in a cold record that is about to be carried out; undefined when it has got its handler meanwhile: then the record can be
+   * run.
+   */
+  coldVariant(at: number): Variant | undefined {
+    const cold = this.#cold.get(at)!;
+    const { variant, mode } = cold;
+    const handler = this.#library.meet(variant, mode);
+    if (handler === fixedHandlers.cold) return variant;
+    this.#cold.delete(at);
+    this.#view.setUint32(at + record.handler, handler, true);
+    if (cold.previous !== undefined && this.#isAlone(at - recordBytes))
+      this.#pair(at - recordBytes, cold.previous, variant, mode);
+    if (cold.next !== undefined && this.#isAlone(at + recordBytes)) this.#pair(at, variant, cold.next, mode);
+    return undefined;
   }
 
-  #exitRecord(at: number, kind: number, offset: number, retired: number): void {
-    this.#blank(at, fixedHandlers.exit, offset, offset, retired);
-    this.#view.setInt32(at + record.immediate, kind, true);
+  /** Has the instruction at a record a handler of its own? */
+  #isAlone(at: number): boolean {
+    const handler = this.#view.getUint32(at + record.handler, true);
+    return (
+      handler >= firstHandler &&
+      handler !== fixedHandlers.cold &&
+      this.#view.getUint8(at + record.kind) !== RecordKind.paired
+    );
   }
 
-  #blank(at: number, handler: number, offset: number, next: number, retired: number): void {
-    const view = this.#view;
-    view.setUint32(at + record.handler, handler, true);
-    view.setUint16(at + record.slot0, zeroSlot, true);
-    view.setUint16(at + record.slot1, zeroSlot, true);
-    view.setUint16(at + record.slot2, zeroSlot, true);
-    view.setUint16(at + record.base, zeroSlot, true);
-    view.setUint16(at + record.index, zeroSlot, true);
-    view.setUint8(at + record.scale, 0);
-    view.setUint8(at + record.retired, retired);
-    view.setUint16(at + record.offset, offset, true);
-    view.setUint16(at + record.next, next, true);
-    view.setUint16(at + record.segmentBase, zeroSlot, true);
-    view.setUint8(at + record.segment, 3);
-    view.setUint8(at + record.kind, RecordKind.plain);
-    view.setBigUint64(at + record.wide, 0n, true);
-  }
-
+  /** `reach`: page offset up to which the code segment reaches. */
   #decodeBlock(
     pageOffset: number,
     start: number,
     rip: number,
-    limit: number,
+    reach: number,
     mode: CodeMode,
     key: number | string,
   ): number {
@@ -274,22 +222,20 @@ export class CodeCache {
     let at = first;
     let offset = start;
     let retired = 0;
-    let previous: { readonly at: number; readonly variant: Variant } | undefined;
+    let previous: Variant | undefined;
     this.#blockStarts.push(first);
     this.#blockPages.push(pageOffset);
     for (;;) {
       // How far the code segment reaches: beyond it the fetch faults, which the processor reports.
-      const room = mode.flatCode
-        ? 4096 - offset
-        : Math.min(4096 - offset, limit - (rip + offset - start) + 1);
+      const room = Math.min(4096, reach) - offset;
       if (retired >= maximumBlock - 2) {
-        this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
+        this.#writer.blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
         at += recordBytes;
         break;
       }
       if (offset === 4096) {
-        this.#blank(
+        this.#writer.blank(
           at,
           mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32,
           offset,
@@ -303,16 +249,16 @@ export class CodeCache {
       if (decoded === undefined || !("row" in decoded)) {
         // Undefined, cut by the page's end or beyond the limit: the processor looks again, with all of the bytes.
         this.#mark(page, offset, Math.min(15, 4096 - offset));
-        this.#exitRecord(at, ExitKind.step, offset, retired);
+        this.#writer.exit(at, ExitKind.step, offset, retired);
         at += recordBytes;
         break;
       }
       const instruction = decoded;
-      const repeated = instruction.row.repeat !== undefined && instruction.rep !== "none";
+      const repeated = isRepeated(instruction);
       if (repeated && retired > 0 && instruction.row.semantics.build !== undefined) {
         // A REP instruction counts its steps from 0: it begins a block.
         if (this.#view.getUint8(at - recordBytes + record.kind) === RecordKind.shadow) {
-          this.#exitRecord(
+          this.#writer.exit(
             at - recordBytes,
             ExitKind.step,
             this.#view.getUint16(at - recordBytes + record.offset, true),
@@ -320,7 +266,7 @@ export class CodeCache {
           );
           break;
         }
-        this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
+        this.#writer.blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
         at += recordBytes;
         break;
@@ -328,21 +274,35 @@ export class CodeCache {
       this.#mark(page, offset, instruction.length);
       this.decoded++;
       const { row } = instruction;
-      const undecided = (mode.unitsBlocked && row.unit !== undefined) || (row.protectedOnly && mode.realLike);
+      const undecided =
+        (mode.unitsBlocked && row.unit !== undefined) ||
+        (row.protectedOnly && mode.realLike) ||
+        (mode.steps !== 0 && (mode.steps & stepOf(row)) !== 0);
       if (undecided || row.semantics.build === undefined) {
-        this.#exitRecord(at, undecided ? ExitKind.step : ExitKind.procedure, offset, retired);
+        this.#writer.exit(at, undecided ? ExitKind.step : ExitKind.procedure, offset, retired);
         this.#view.setUint16(at + record.next, offset + instruction.length, true);
         this.#view.setInt32(at + record.displacement, this.#instructions.push(instruction) - 1, true);
         at += recordBytes;
         break;
       }
       const ripNow = rip + (offset - start);
-      const facts = this.#factsOf(instruction);
-      const variant = this.#variant(instruction, facts, mode, this.#isNear(instruction, ripNow, offset));
-      this.#writeRecord(at, variant, mode, offset, retired);
+      const near = isNear(instruction, ripNow, offset);
+      const variant = this.#library.variant(instruction, mode, near);
+      const { facts } = variant;
+      const handler = facts.shadows
+        ? this.#library.demand(variant, mode)
+        : this.#library.handler(variant, mode);
+      this.#writer.instruction(at, variant, handler, offset, retired);
+      if (handler === fixedHandlers.cold)
+        this.#cold.set(at, { variant, mode, previous: undefined, next: undefined });
       // An instruction that sets the flags that the next one reads does both.
-      if (previous !== undefined && !repeated && this.#fuses(previous.variant.facts, facts))
-        this.#pair(previous, variant, mode);
+      if (previous !== undefined && !repeated && this.#library.fuses(previous.facts, facts)) {
+        const before = this.#cold.get(at - recordBytes);
+        const here = this.#cold.get(at);
+        if (before !== undefined) before.next = variant;
+        if (here !== undefined) here.previous = previous;
+        if (before === undefined && here === undefined) this.#pair(at - recordBytes, previous, variant, mode);
+      }
       at += recordBytes;
       offset += instruction.length;
       retired++;
@@ -351,15 +311,15 @@ export class CodeCache {
         // STI must not be the last thing before events are looked at: alone in a block that is stepped.
         at -= recordBytes;
         offset -= instruction.length;
-        this.#exitRecord(at, ExitKind.step, offset, retired - 1);
+        this.#writer.exit(at, ExitKind.step, offset, retired - 1);
         at += recordBytes;
         break;
       }
       if (repeated) {
-        this.#blank(at, fixedHandlers.blockEnd, offset, offset, retired);
+        this.#writer.blank(at, fixedHandlers.blockEnd, offset, offset, retired);
         this.#view.setInt32(at + record.immediate, offset, true);
         if (offset === 4096)
-          this.#blank(
+          this.#writer.blank(
             at,
             mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32,
             offset,
@@ -369,10 +329,9 @@ export class CodeCache {
         at += recordBytes;
         break;
       }
-      previous = facts.setsFlags && !facts.jumps ? { at: at - recordBytes, variant } : undefined;
+      previous = facts.setsFlags && !facts.jumps && !repeated ? variant : undefined;
     }
     this.#next = at;
-    this.#module.materialise();
     if (this.#waitingPairs.length >= pairBatch) this.#makePairs();
     page.records.push(first, at);
     page.entries.set(key, first);
@@ -384,32 +343,9 @@ export class CodeCache {
       if (granule < page.granules.length) page.granules[granule] = 1;
   }
 
-  #fuses(first: FormFacts, second: FormFacts): boolean {
-    let fuses = first.fusesWith.get(second.number);
-    if (fuses === undefined) {
-      fuses = fusion(first.effects, second.effects) !== undefined;
-      first.fusesWith.set(second.number, fuses);
-    }
-    return fuses;
-  }
-
-  #handler(variant: Variant, mode: CodeMode): number {
-    const { handlers } = variant.facts;
-    let handler = handlers.get(variant.number);
-    if (handler === undefined) {
-      handler = this.#module.add(this.#spec(variant, mode));
-      handlers.set(variant.number, handler);
-    }
-    return handler;
-  }
-
   /** Let the record at `at` carry out the next one, too: now, or with others when their handlers have been made. */
-  #pair(
-    { at, variant: first }: { readonly at: number; readonly variant: Variant },
-    second: Variant,
-    mode: CodeMode,
-  ): void {
-    const handler = this.#pairHandler(first, second, mode);
+  #pair(at: number, first: Variant, second: Variant, mode: CodeMode): void {
+    const handler = this.#library.pairHandler(first, second, mode);
     if (this.#module.ready(handler)) this.#usePair(at, handler);
     else this.#waitingPairs.push({ at, alone: this.#view.getUint32(at + record.handler, true), handler });
   }
@@ -462,135 +398,19 @@ export class CodeCache {
     this.#stopAt = 0;
   }
 
-  #pairHandler(first: Variant, second: Variant, mode: CodeMode): number {
-    let bySecond = first.facts.pairs.get(first.number);
-    if (bySecond === undefined) {
-      bySecond = new Map();
-      first.facts.pairs.set(first.number, bySecond);
-    }
-    const key = second.facts.number * 2 ** 24 + second.number;
-    let handler = bySecond.get(key);
-    if (handler === undefined) {
-      handler = this.#module.defer({ ...this.#spec(first, mode), fused: this.#spec(second, mode) });
-      bySecond.set(key, handler);
-    }
-    return handler;
-  }
-
-  /** Does a relative branch stay in its page, without any truncation of the target taking part? */
-  #isNear(instruction: Instruction, rip: number, offset: number): boolean {
-    if (!isRelative(instruction.row)) return false;
-    if (instruction.operandSize !== instruction.codeSize && instruction.codeSize !== 64) return false;
-    const displacement = this.#displacement(instruction);
-    const target = offset + instruction.length + displacement;
-    if (target < 0 || target >= 4096) return false;
-    if (instruction.codeSize === 64) return true;
-    const targetRip = (rip >>> 0) + instruction.length + displacement;
-    return targetRip >= 0 && targetRip <= (instruction.codeSize === 16 ? 0xffff : 0xffff_ffff);
-  }
-
-  #displacement(instruction: Instruction): number {
-    const operand = instruction.operands[0]!;
-    return operand.kind === "immediate" ? Number(BigInt.asIntN(operand.width, operand.value)) : 0;
-  }
-
-  #variant(instruction: Instruction, facts: FormFacts, mode: CodeMode, near: boolean): Variant {
-    const { operands, row } = instruction;
-    let shape: AddressShape = "base";
-    let wideImmediate = false;
-    let operandPlans = 0;
-    const operandSegments: (SegmentPlan | undefined)[] = [];
-    for (let n = 0; n < operands.length; n++) {
-      const operand = operands[n]!;
-      if (operand.kind === "memory") {
-        if (operand.index !== undefined) shape = "full";
-        if (operand.displacement > 0x7fff_ffffn || operand.displacement < -0x8000_0000n) shape = "wide";
-        const plan = mode.plans[operand.segment];
-        operandSegments.push(plan);
-        operandPlans = operandPlans * 4 + planNumber[plan];
-        continue;
-      }
-      if (
-        operand.kind === "immediate" &&
-        operand.width === 64 &&
-        BigInt.asIntN(32, operand.value) !== BigInt.asIntN(64, operand.value)
-      )
-        wideImmediate = true;
-      operandSegments.push(undefined);
-    }
-    const repeat = row.repeat === undefined ? 0 : repeatNumber[instruction.rep];
-    const place = (mode.plansNumber * 16 + operandPlans) * 3 + shapeNumber[shape];
-    const number = ((place * 3 + repeat) * 2 + (near ? 1 : 0)) * 2 + (wideImmediate ? 1 : 0);
-    return { instruction, facts, shape, wideImmediate, near, operandSegments, number };
-  }
-
-  #spec({ instruction, shape, near, operandSegments, wideImmediate }: Variant, mode: CodeMode): HandlerSpec {
-    const { row } = instruction;
-    const repeat = row.repeat === undefined ? "none" : instruction.rep;
-    const form = formOf(instruction);
-    const { plans } = mode;
-    return { row, form, shape, operandSegments, plans, near, repeat, fused: undefined, wideImmediate };
-  }
-
-  #writeRecord(at: number, variant: Variant, mode: CodeMode, offset: number, retired: number): void {
-    const view = this.#view;
-    const { instruction, near } = variant;
-    this.#blank(at, this.#handler(variant, mode), offset, offset + instruction.length, retired);
-    if (variant.facts.shadows) view.setUint8(at + record.kind, RecordKind.shadow);
-    let slot = 0;
-    for (const [index, operand] of instruction.operands.entries()) {
-      if (operand.kind === "register") {
-        view.setUint16(at + record.slot0 + 2 * slot, registerOffset(operand), true);
-        slot++;
-      } else if (operand.kind === "immediate") {
-        if (variant.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);
-        else view.setInt32(at + record.immediate, Number(BigInt.asIntN(32, operand.value)), true);
-      } else if (operand.kind === "memory" && instruction.row.operands[index]!.addressing !== "Y")
-        // ES:rDI needs nothing from the record: the one encoded address is the other operand's.
-        this.#writeAddress(at, operand, offset + instruction.length, variant.shape);
-    }
-    if (near) {
-      view.setInt32(
-        at + record.immediate,
-        offset + instruction.length + this.#displacement(instruction),
-        true,
-      );
-      view.setInt32(at + record.displacement, 0, true);
-    }
-  }
-
-  #writeAddress(at: number, operand: MemoryOperand, next: number, shape: AddressShape): void {
-    const view = this.#view;
-    const segment = segmentRegisters.indexOf(operand.segment);
-    view.setUint8(at + record.segment, segment);
-    view.setUint16(at + record.segmentBase, segmentBaseSlots[segment]!, true);
-    if (shape === "wide") {
-      view.setBigUint64(at + record.wide, BigInt.asUintN(64, operand.displacement), true);
-      return;
-    }
-    let displacement = Number(operand.displacement);
-    if (operand.base === "RIP") {
-      view.setUint16(at + record.base, ripBaseSlot, true);
-      displacement += next;
-    } else if (operand.base !== undefined) view.setUint16(at + record.base, 8 * operand.base, true);
-    if (operand.index !== undefined) {
-      view.setUint16(at + record.index, 8 * operand.index, true);
-      view.setUint8(at + record.scale, Math.log2(operand.scale));
-    }
-    view.setInt32(at + record.displacement, displacement, true);
-  }
-
-  /** A record of one instruction that returns to the processor after it. `offset`: its page offset. */
+  /** A record of one instruction that returns to the processor after it; 0 when it is to be evaluated. `offset`: its page offset. */
   stepRecord(instruction: Instruction, offset: number, mode: CodeMode): number {
-    this.#writeStep(stepRecordsOffset, instruction, offset, mode);
+    const variant = this.#library.variant(instruction, mode, false);
+    const handler = this.#library.meet(variant, mode);
+    if (handler === fixedHandlers.cold) return 0;
+    this.#writeStep(stepRecordsOffset, variant, handler, offset);
     return stepRecordsOffset;
   }
 
-  #writeStep(at: number, instruction: Instruction, offset: number, mode: CodeMode): void {
-    const variant = this.#variant(instruction, this.#factsOf(instruction), mode, false);
-    this.#writeRecord(at, variant, mode, offset, 0);
-    this.#exitRecord(at + recordBytes, ExitKind.stepped, (offset + instruction.length) & 0xffff, 1);
-    this.#module.materialise();
+  #writeStep(at: number, variant: Variant, handler: number, offset: number): void {
+    const { instruction } = variant;
+    this.#writer.instruction(at, variant, handler, offset, 0);
+    this.#writer.exit(at + recordBytes, ExitKind.stepped, (offset + instruction.length) & 0xffff, 1);
   }
 
   /**
@@ -616,7 +436,8 @@ export class CodeCache {
       return 0;
     const step = this.#next;
     this.#next += 2 * recordBytes;
-    this.#writeStep(step, decoded, offset, mode);
+    const variant = this.#library.variant(decoded, mode, false);
+    this.#writeStep(step, variant, this.#library.demand(variant, mode), offset);
     this.#stepRecords.set(at, step);
     return step;
   }

@@ -16,7 +16,9 @@ export interface CodeMode extends DecodeMode {
   readonly plansNumber: number;
   /** Some of x87, MMX, SSE would fault, or an x87 exception is pending: their instructions are left to the processor, which knows which. */
   readonly unitsBlocked: boolean;
-  /** Instruction bytes are within the code segment's limit wherever they are. */
+  /** Instructions that the guest's controls leave to the processor: bits of `VmxStep`. */
+  readonly steps: number;
+  /** RIP and linear address say the same: the segment reaches everywhere and begins with a page. */
   readonly flatCode: boolean;
 }
 
@@ -28,6 +30,7 @@ const cr0Offset = offsetOf("CR0");
 const cr4Offset = offsetOf("CR4");
 const flagsOffset = offsetOf("RFLAGS");
 const fswOffset = offsetOf("FSW");
+const stepsOffset = offsetOf("vmx.steps");
 const unitBits = Number(CR0.EM | CR0.TS);
 const OSFXSR = Number(CR4.OSFXSR);
 const AM = Number(CR0.AM);
@@ -51,7 +54,7 @@ const planOf = (state: CpuState, n: number): SegmentPlan => {
 
 /** Interns modes, so that code decoded in one is found again in the same. */
 export class CodeModes {
-  readonly #modes = new Map<string | number, CodeMode>();
+  readonly #modes = new Map<number, CodeMode>();
   #next = 1;
 
   /** The mode of a processor about to run the code at its CS:RIP. `pageBase`: RIP of byte 0 of the code page. */
@@ -63,9 +66,10 @@ export class CodeModes {
       (cr0 & unitBits) !== 0 ||
       (view.getUint32(cr4Offset, true) & OSFXSR) === 0 ||
       (view.getUint32(fswOffset, true) & FSW.ES) !== 0;
+    const steps = view.getUint32(stepsOffset, true);
     const aligned = (cr0 & AM) !== 0 && (view.getUint32(flagsOffset, true) & AC) !== 0 && cpl(state) === 3;
     if (code === 64) {
-      const key = (blocked ? 1 : 0) | (aligned ? 2 : 0);
+      const key = (blocked ? 1 : 0) | (aligned ? 2 : 0) | (steps << 2);
       return (
         this.#modes.get(key) ??
         this.#add(key, state, aligned ? 0b10_10_10_10_10_10 : longPlans, blocked, true)
@@ -76,27 +80,25 @@ export class CodeModes {
     for (let n = 0; n < 6; n++) plans |= (realLike || aligned ? 2 : planNumber[planOf(state, n)]) << (2 * n);
     const rights = view.getUint32(accessOffsets[1]!, true);
     const flat =
+      code === 32 &&
       isProtected(state) &&
       !realLike &&
       (rights & access.unusable) === 0 &&
       view.getUint32(limitOffsets[1]!, true) === 0xffff_ffff &&
       (view.getUint32(baseOffsets[1]!, true) & 0xfff) === 0;
-    let key =
-      (4 + (code >>> 5) + (stackSize(state) >>> 5) * 2 + (realLike ? 4 : 0) + (blocked ? 8 : 0)) * 4096 +
-      plans;
-    if (flat) return this.#modes.get(key) ?? this.#add(key, state, plans, blocked, true);
-    key = key * 2 + 1;
-    const text = `${key}:${view.getUint32(baseOffsets[1]!, true)}:${view.getUint32(limitOffsets[1]!, true)}`;
-    return this.#modes.get(text) ?? this.#add(text, state, plans, blocked, false);
+    const rest =
+      4 +
+      (code >>> 5) +
+      (stackSize(state) >>> 5) * 2 +
+      (realLike ? 4 : 0) +
+      (blocked ? 8 : 0) +
+      (flat ? 16 : 0) +
+      steps * 32;
+    const key = rest * 4096 + plans;
+    return this.#modes.get(key) ?? this.#add(key, state, plans, blocked, flat);
   }
 
-  #add(
-    key: string | number,
-    state: CpuState,
-    plans: number,
-    unitsBlocked: boolean,
-    flatCode: boolean,
-  ): CodeMode {
+  #add(key: number, state: CpuState, plans: number, unitsBlocked: boolean, flatCode: boolean): CodeMode {
     const plan = (n: number): SegmentPlan => planNames[(plans >>> (2 * n)) & 3]!;
     const mode: CodeMode = {
       number: this.#next++,
@@ -106,6 +108,7 @@ export class CodeModes {
       plansNumber: plans,
       plans: { ES: plan(0), CS: plan(1), SS: plan(2), DS: plan(3), FS: plan(4), GS: plan(5) },
       unitsBlocked,
+      steps: state["vmx.steps"],
       flatCode,
     };
     this.#modes.set(key, mode);

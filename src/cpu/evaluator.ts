@@ -10,7 +10,7 @@ import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
 import { asksAlignment, entersMMX, type Row } from "../isa/row.ts";
 import { generalRegisters, layout, offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
-import { probeLinear, readLinear, writeLinear } from "./linear-memory.ts";
+import { type LinearMemory, walkedMemory } from "./linear-memory.ts";
 import { cpl } from "./mode.ts";
 import { Access } from "./page-walk.ts";
 import { registerOffset } from "./register-offset.ts";
@@ -92,10 +92,14 @@ const formEffects = (instruction: Instruction): FormEffects => {
 };
 
 /** Carry out one instruction (one REP step). On success RIP has moved on; a fault leaves the state as it was before the element that raised it. */
-export const evaluateInstruction = (core: Core, instruction: Instruction): Fault | undefined => {
+export const evaluateInstruction = (
+  core: Core,
+  instruction: Instruction,
+  memory: LinearMemory = walkedMemory,
+): Fault | undefined => {
   const { row, addressSize } = instruction;
   const repeated = row.repeat !== undefined && instruction.rep !== "none";
-  if (!repeated) return evaluateOnce(core, instruction);
+  if (!repeated) return evaluateOnce(core, instruction, memory);
   const { state } = core;
   const size = addressSize;
   const count = (): bigint => truncate(state.RCX, size);
@@ -115,7 +119,7 @@ export const evaluateInstruction = (core: Core, instruction: Instruction): Fault
   for (;;) {
     if (count() === 0n) break;
     state.RIP = rip;
-    const fault = evaluateOnce(core, instruction);
+    const fault = evaluateOnce(core, instruction, memory);
     if (fault) {
       if (row.repeat === "repz") state.RFLAGS = flags;
       return fault;
@@ -145,7 +149,7 @@ export const evaluateInstruction = (core: Core, instruction: Instruction): Fault
 const nextRip = (rip: bigint, instruction: Instruction): bigint =>
   truncate(rip + BigInt(instruction.length), instruction.codeSize === 64 ? 64 : 32);
 
-const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined => {
+const evaluateOnce = (core: Core, instruction: Instruction, memory: LinearMemory): Fault | undefined => {
   const { state } = core;
   const { view } = state;
   const { row, operands, addressSize } = instruction;
@@ -189,10 +193,10 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
     if (linear instanceof Fault) return linear;
     if (!aligned(index, linear)) return new Fault(Exception.GP, 0);
     if (write) {
-      const fault = probeLinear(core, linear, bytes, user | Access.WRITE);
+      const fault = memory.probe(core, linear, bytes, user | Access.WRITE);
       if (fault) return fault;
     }
-    const read = readLinear(core, linear, bytes, user);
+    const read = memory.read(core, linear, bytes, user);
     if (read instanceof Fault) return read;
     operandValues.set(index, read);
   }
@@ -210,7 +214,7 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
     if (linear instanceof Fault) return linear;
     if (index >= 0 && !aligned(index, linear)) return new Fault(Exception.GP, 0);
     stores.push({ linear, bytes, value });
-    return probeLinear(core, linear, bytes, user | Access.WRITE);
+    return memory.probe(core, linear, bytes, user | Access.WRITE);
   };
 
   for (const effect of effects) {
@@ -219,10 +223,10 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
       const linear = linearOf(segmentOf(effect.segment), evaluate(effect.address), bytes, effect.forWrite);
       if (linear instanceof Fault) return linear;
       if (effect.forWrite) {
-        const fault = probeLinear(core, linear, bytes, user | Access.WRITE);
+        const fault = memory.probe(core, linear, bytes, user | Access.WRITE);
         if (fault) return fault;
       }
-      const read = readLinear(core, linear, bytes, user);
+      const read = memory.read(core, linear, bytes, user);
       if (read instanceof Fault) return read;
       loads[effect.index] = read;
     } else if (effect.kind === "fault" && evaluate(effect.when) === 1n) {
@@ -300,7 +304,7 @@ const evaluateOnce = (core: Core, instruction: Instruction): Fault | undefined =
     }
   }
   for (const { linear, bytes, value } of stores) {
-    const fault = writeLinear(core, linear, value, bytes, user | Access.WRITE);
+    const fault = memory.write(core, linear, value, bytes, user | Access.WRITE);
     if (fault) return fault;
   }
   if (entersMMX(row)) enterMmx(core);

@@ -232,3 +232,15 @@ export const writeLinearBytes = (
   written(core);
   return undefined;
 };
+
+/** How the evaluator reaches memory by linear address. */
+export interface LinearMemory {
+  read(core: Core, address: bigint, size: number, access: number): bigint | Fault;
+  /** `access` must include WRITE, here and below. */
+  write(core: Core, address: bigint, value: bigint, size: number, access: number): Fault | undefined;
+  /** Would a write succeed? Sets accessed and dirty flags as the write would. */
+  probe(core: Core, address: bigint, size: number, access: number): Fault | undefined;
+}
+
+/** Every access walks the page tables. */
+export const walkedMemory: LinearMemory = { read: readLinear, write: writeLinear, probe: probeLinear };

@@ -1,6 +1,6 @@
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
-import { ExitKind, maximumBlock, record } from "../codegen/record.ts";
+import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { architecturalBytes, offsetOf } from "../state/layout.ts";
@@ -24,14 +24,16 @@ import { deliver, deliverFault } from "./exceptions.ts";
 import type { ExecutionEngine, RunningProcessor } from "./execution-engine.ts";
 import type { GuestMemory } from "./guest-memory.ts";
 import { fetchInstruction } from "./instruction-fetch.ts";
+import { type LinearMemory, walkedMemory } from "./linear-memory.ts";
 import { MemorySlowPath } from "./memory-slow-path.ts";
 import { is64Bit } from "./mode.ts";
 import { Access, walkLinear } from "./page-walk.ts";
 import { procedures } from "./procedures.ts";
 import { hasSignal, signalWakes, takeSignals } from "./signals.ts";
 import { Monitor } from "./system.ts";
+import { TranslatedMemory } from "./translated-memory.ts";
 import { unitFault } from "./units.ts";
-import { VmExit, type VmxSocket } from "./vmx-socket.ts";
+import { stepOf, VmExit, type VmxSocket } from "./vmx-socket.ts";
 
 /** What a logical processor needs from the machine around it. */
 export interface ProcessorSockets {
@@ -85,6 +87,10 @@ export class LogicalProcessor implements Core, RunningProcessor {
   /** The slow paths of translated code. */
   readonly memory: MemorySlowPath;
   readonly #code: CodeEntry;
+  /** Memory for instructions that are evaluated among translated ones. */
+  readonly #translated: TranslatedMemory;
+  /** The record after an evaluated one, where nothing has happened since; else 0. */
+  #resume = 0;
   readonly #sockets: ProcessorSockets;
   /** The state while another processor runs. */
   readonly #parked = new Uint8Array(architecturalBytes);
@@ -110,6 +116,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     this.model = sockets.model;
     this.memory = new MemorySlowPath(this, engine.guest, engine.tlb);
     this.#code = new CodeEntry(this, engine);
+    this.#translated = new TranslatedMemory(engine.guest, engine.tlb);
   }
 
   /** The state: valid for reading and writing after `select`. */
@@ -162,6 +169,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
   /** Derive what translated code relies on from the architectural state. */
   #refresh(): void {
     const { state, engine } = this;
+    this.#resume = 0;
     this.#code.mode = engine.modes.current(state);
     const { vmx } = this;
     engine.tlb.refresh(state, this.index, this.#code.mode.number, vmx === undefined ? 0 : vmx.world);
@@ -244,7 +252,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
         left -= this.step();
         continue;
       }
-      const start = this.#code.lookUp();
+      const resume = this.#resume;
+      this.#resume = 0;
+      const start = resume === 0 ? this.#code.lookUp() : resume;
       if (start === 0) {
         left -= this.step();
         continue;
@@ -262,7 +272,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
         }
       }
       const given = ending ? 0 : Math.min(allowed - maximumBlock, maximumBudget);
-      module.run(start, given);
+      // Within a block, its first instructions are not counted again.
+      module.run(start, resume === 0 ? given : given + view.getUint8(resume + record.retired));
       if (ending) engine.cache.endStop();
       this.memory.endInstruction();
       const at = view.getUint32(exitRecordOffset, true);
@@ -300,6 +311,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
         }
         case ExitKind.step:
           left -= this.#stepAgain(at);
+          break;
+        case ExitKind.cold:
+          left -= this.#runCold(at);
           break;
       }
     }
@@ -402,6 +416,14 @@ export class LogicalProcessor implements Core, RunningProcessor {
       return 0;
     }
     const { row } = instruction;
+    const { vmx } = this;
+    if (vmx?.nonRoot && this.#code.mode.steps & stepOf(row)) {
+      const intercepted = vmx.intercept(instruction);
+      if (intercepted instanceof Fault) {
+        this.#raise(intercepted);
+        return 0;
+      }
+    }
     // A procedure ends the shadow of STI and MOV SS itself: what comes in its place sees it.
     if (row.semantics.build !== undefined)
       state.view.setUint32(
@@ -419,19 +441,13 @@ export class LogicalProcessor implements Core, RunningProcessor {
       this.#raise(blocked);
       return 0;
     }
+    const transitions = vmx?.transitions;
     if (row.semantics.build === undefined) retired = this.#procedure(instruction);
-    else if (engine.tier === "evaluator" || breakpointsEnabled(state)) {
-      const fault = evaluateInstruction(this, instruction);
-      if (fault) {
-        this.#raise(fault);
-        return 0;
-      }
-      retired = 1;
-      this.#midRepeat = isUnfinished(instruction, rip, state.RIP);
-      this.#count(1);
-      this.#refresh();
-    } else retired = this.#stepTranslated(instruction);
-    if (retired === 0) return 0;
+    else if (engine.tier === "evaluator" || breakpointsEnabled(state))
+      retired = this.#evaluate(instruction, walkedMemory);
+    else retired = this.#stepTranslated(instruction);
+    // After VM entry or VM exit RFLAGS and pending debug exceptions are another's.
+    if (retired === 0 || vmx?.transitions !== transitions) return retired;
     const { view } = state;
     if (before & RF) {
       const restores = row.semantics.mnemonic.startsWith("IRET");
@@ -442,6 +458,40 @@ export class LogicalProcessor implements Core, RunningProcessor {
       noteSingleStep(state, state.RIP !== next);
     }
     return retired;
+  }
+
+  /** Carry out the instruction of a record that has no handler, and go on behind it. */
+  #runCold(at: number): number {
+    const variant = this.engine.cache.coldVariant(at);
+    const { mode } = this.#code;
+    if (variant === undefined) {
+      this.#resume = at;
+      return 0;
+    }
+    const { view } = this.state;
+    const { instruction, facts } = variant;
+    const before = view.getUint32(ripOffset, true);
+    this.engine.module.settle();
+    const retired = this.#evaluate(instruction, this.#translated);
+    if (retired === 0 || mode !== this.#code.mode) return retired;
+    const moved = (view.getUint32(ripOffset, true) - before) >>> 0;
+    if (facts.ends) return retired;
+    if (moved === instruction.length) this.#resume = at + recordBytes;
+    else if (this.#midRepeat) this.#resume = at;
+    return retired;
+  }
+
+  #evaluate(instruction: Instruction, memory: LinearMemory): number {
+    const rip = this.state.RIP;
+    const fault = evaluateInstruction(this, instruction, memory);
+    if (fault) {
+      this.#raise(fault);
+      return 0;
+    }
+    this.#midRepeat = isUnfinished(instruction, rip, this.state.RIP);
+    this.#count(1);
+    this.#refresh();
+    return 1;
   }
 
   /** Carry out the instruction of a record that met a device, without looking at its bytes again. */
@@ -460,6 +510,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const offset = linearLow & 0xfff;
     this.#code.setRipBase(ripLow, view.getUint32(ripOffset + 4, true), offset);
     const at = engine.cache.stepRecord(instruction, offset, this.#code.mode);
+    if (at === 0) return this.#evaluate(instruction, this.#translated);
     const enables =
       instruction.row.semantics.mnemonic === "STI" && (view.getUint32(flagsOffset, true) & IF) === 0;
     return this.#runStep(at, offset, enables);

@@ -239,6 +239,17 @@ export class Tlb {
     else if (pageSize > 4096) this.#largeRegions.add(low, high, largeBits);
   }
 
+  /** Memory offset of `size` bytes of one page under a key, as translated code finds it; -1 where it would ask. */
+  find(low: number, high: number, key: number, size: number, write: boolean): number {
+    if ((low & 0xfff) + size > 4096) return -1;
+    const words = this.#words;
+    const at = (tlbOffset >>> 2) + (((low ^ key) >>> 12) & (tlbEntries - 1)) * tlbWords;
+    const tag = write ? at + 2 : at;
+    return words[tag] === ((low & ~0xfff) ^ key) >>> 0 && words[tag + 1] === high
+      ? (low + words[at + (tlbEntry.addend >>> 2)]!) >>> 0
+      : -1;
+  }
+
   /** Stores to the page at this memory offset must be seen by TypeScript from now on: it holds code. */
   protect(memoryOffset: number): void {
     const words = this.#words;
