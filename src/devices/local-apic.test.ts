@@ -144,6 +144,14 @@ describe("interrupt acceptance and priority", () => {
     expect(log).toEqual(["0 NMI", "0 INIT", "0 SIPI 154", "0 SMI"]);
     expect(requested(apic, 0x40)).toBe(false);
   });
+  it("says as often as it is asked that an interrupt waits: only acknowledge takes it", () => {
+    const { apic } = enabled();
+    fixed(apic, 0x62);
+    for (let n = 0; n < 3; n++) expect(apic.hasInterrupt()).toBe(true);
+    expect([requested(apic, 0x62), inService(apic, 0x62)]).toEqual([true, false]);
+    expect(apic.acknowledge()).toBe(0x62);
+    expect(apic.hasInterrupt()).toBe(false);
+  });
   it("moves the highest vector from IRR to ISR on acknowledge, and EOI drops the highest in service", () => {
     const { apic, log } = enabled();
     fixed(apic, 0x41);

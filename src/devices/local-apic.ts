@@ -12,13 +12,13 @@ import { isNamedBy } from "./apic-destination.ts";
 import { ipiOf } from "./apic-ipi.ts";
 import { LocalSources } from "./apic-local-sources.ts";
 import { arbitrationPriority, deliverableVector, processorPriority } from "./apic-priorities.ts";
+import { ApicRegisterAccess } from "./apic-register-access.ts";
 import { ApicTimer } from "./apic-timer.ts";
 import type { LocalApicOptions } from "./local-apic-doors.ts";
 import {
   APIC_BASE,
   APIC_VERSION,
   type ApicRegister,
-  apicRegisters,
   ESR,
   ICR,
   LVT,
@@ -33,8 +33,6 @@ import { clear, has, highest, set } from "./vector-set.ts";
 const msrIndex = (name: string): number => msrs.find((row) => row.name === name)!.index;
 const IA32_APIC_BASE = msrIndex("IA32_APIC_BASE");
 const IA32_TSC_DEADLINE = msrIndex("IA32_TSC_DEADLINE");
-const X2APIC_FIRST = 0x800;
-const X2APIC_LAST = 0x83f;
 
 /**
  * The local APIC of one logical processor, in xAPIC and x2APIC mode (SDM Vol. 3, "Advanced Programmable Interrupt
@@ -45,6 +43,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
   readonly #options: LocalApicOptions;
   readonly #timer: ApicTimer;
   readonly #sources: LocalSources;
+  readonly #access: ApicRegisterAccess;
   #registers: Omit<LocalApicState, "timer">;
   /** What INTR was last driven to. */
   #intrCache = false;
@@ -70,6 +69,16 @@ export class LocalApic implements ApicAgent, RegisterBlock {
       tscDeadline: options.tscDeadline !== false,
       accept: (message) => this.accept(message),
       timerEntryChanged: (before) => this.#timer.lvtChanged(before),
+    });
+    this.#access = new ApicRegisterAccess({
+      mode: () => this.mode,
+      read: (register) => this.#readRegister(register),
+      write: (register, value) => this.#writeRegister(register, value),
+      readIcrHigh: () => this.#registers.ICR_HIGH,
+      writeIcrHigh: (value) => {
+        this.#registers.ICR_HIGH = value;
+      },
+      illegalRegister: () => this.#error(ESR.ILLEGAL_REGISTER),
     });
     options.bus.attach(this);
     this.#drivePage(true);
@@ -198,23 +207,11 @@ export class LocalApic implements ApicAgent, RegisterBlock {
   // --- the xAPIC page
 
   read(offset: number, size: 1 | 2 | 4): number {
-    if (this.mode !== "xAPIC") return size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
-    const register = apicRegisters.get(offset & 0xff0);
-    if (register === undefined || register.xapic === "") {
-      this.#error(ESR.ILLEGAL_REGISTER);
-      return 0;
-    }
-    if (register.xapic === "W" || (offset & 15) + size > 4) return 0;
-    const value = this.#readRegister(register) >>> (8 * (offset & 3));
-    return size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
+    return this.#access.read(offset, size);
   }
 
-  /** Only aligned 4-byte writes count (SDM: others are model-specific). */
   write(offset: number, value: number, size: 1 | 2 | 4): void {
-    if (this.mode !== "xAPIC" || size !== 4 || (offset & 15) !== 0) return;
-    const register = apicRegisters.get(offset);
-    if (register === undefined || register.xapic === "") this.#error(ESR.ILLEGAL_REGISTER);
-    else if (register.xapic !== "R") this.#writeRegister(register, (value & register.writable) >>> 0);
+    this.#access.write(offset, value, size);
   }
 
   // --- MSRs
@@ -224,10 +221,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     if (index === IA32_APIC_BASE) return BigInt(this.#registers.apicBase);
     if (index === IA32_TSC_DEADLINE)
       return this.#options.tscDeadline === false ? undefined : this.#timer.state.tscDeadline;
-    const register = this.#x2apicRegister(index);
-    if (register === undefined || !register.x2apic.includes("R")) return undefined;
-    const value = BigInt(this.#readRegister(register));
-    return register.name === "ICR" ? (BigInt(this.#registers.ICR_HIGH) << 32n) | value : value;
+    return this.#access.readMsr(index);
   }
 
   /** The same for WRMSR; false means #GP, and nothing has changed. */
@@ -238,20 +232,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
       this.#timer.writeTscDeadline(value);
       return true;
     }
-    const register = this.#x2apicRegister(index);
-    if (register === undefined || !register.x2apic.includes("W")) return false;
-    const low = Number(value & 0xffff_ffffn);
-    const high = Number(value >> 32n);
-    if ((low & ~(register.writable | register.status)) !== 0) return false;
-    if (register.name === "ICR") this.#registers.ICR_HIGH = high;
-    else if (high !== 0) return false;
-    this.#writeRegister(register, (low & register.writable) >>> 0);
-    return true;
-  }
-
-  #x2apicRegister(index: number): ApicRegister | undefined {
-    if (this.mode !== "x2APIC" || index < X2APIC_FIRST || index > X2APIC_LAST) return undefined;
-    return apicRegisters.get((index - X2APIC_FIRST) << 4);
+    return this.#access.writeMsr(index, value);
   }
 
   #writeApicBase(value: bigint): boolean {
