@@ -31,7 +31,11 @@ const processorOf = ({ capabilities, model }: ExplainOptions): JudgedProcessor |
     const read = readCapabilities(bytes);
     return "refusal" in read ? { message: `${name}: ${read.refusal}` } : processorOfMsrs(name, read);
   }
-  return model === undefined ? recentProcessor : processorOfModel(modelOf(model, 1));
+  if (model === undefined) return recentProcessor;
+  const found = modelOf(model, 1);
+  return found.has("VMX")
+    ? processorOfModel(found)
+    : { message: `the CPU model "${model}" has no VMX, expected one that has` };
 };
 
 /**

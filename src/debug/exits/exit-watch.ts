@@ -43,7 +43,7 @@ export interface ExitSummary {
   readonly count: number;
   /** Of all exits, 0 to 1. */
   readonly share: number;
-  /** Instructions in VMX root operation from the exit to the next VM entry of the same VMCS; undefined: no entry followed. */
+  /** Instructions in VMX root operation from the exit to the next VM entry of the same VMCS, VMLAUNCH or VMRESUME included; undefined: none followed. */
   readonly meanHandlerInstructions: number | undefined;
   readonly longestHandlerInstructions: number | undefined;
 }
@@ -108,7 +108,8 @@ export class ExitWatch implements Required<Pick<Observer, "vmExit" | "vmEntry">>
     // Each processor counts for itself: a guest that moved has no count.
     if (pending.cpu !== index) return;
     const tally = this.#tallies.get(pending.reason)!;
-    const instructions = instruction - pending.instruction;
+    // VMLAUNCH or VMRESUME, too.
+    const instructions = instruction + 1 - pending.instruction;
     tally.answered++;
     tally.instructions += instructions;
     tally.longest = Math.max(tally.longest, instructions);

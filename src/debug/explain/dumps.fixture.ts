@@ -35,7 +35,7 @@ PAT = 0x0407050600070106
 MSR host autoload:
    0: msr=0x00000600 value=0xfffffe00001940b0
 *** Control State ***
-CPUBased=0xb5986dfa SecondaryExec=0x001214ea TertiaryExec=0x0000000000000000
+CPUBased=0xb5b86dfa SecondaryExec=0x001214ea TertiaryExec=0x0000000000000000
 PinBased=0x0000003f EntryControls=0000d3ff ExitControls=002befff
 ExceptionBitmap=00060042 PFECmask=00000000 PFECmatch=00000000
 VMEntry: intr_info=00000000 errcode=00000000 ilen=00000000

@@ -193,7 +193,11 @@ export const vmxFailureText = (failure: VmxFailure, paint: Paint = plain): strin
       labelled("operand", [`${operand} = ${value}${means === undefined ? "" : `: ${means}`}`], paint),
     ),
     ...(hint === undefined ? [] : labelled("fix", [hint], paint, "good")),
-    ...(failure.checks === 0 ? [] : [verdictText(failure.failures, failure.checks, 0, plain)]),
+    ...(failure.checks === 0
+      ? []
+      : [
+          `Of ${grouped(failure.checks)} checks of VM entry, ${plural(failure.failures.length, "does", "do")} not hold:`,
+        ]),
     ...failure.failures.flatMap((check, index) => ["", ...failureText(check, index + 1, paint)]),
   ]
     .join("\n")

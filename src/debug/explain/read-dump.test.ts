@@ -56,7 +56,7 @@ describe("a dump of KVM", () => {
       "host.ia32Pat": "407050600070106",
       "host.tr.selector": "40",
       "host.rip": "ffffffffc0a1b6c0",
-      "control.processorBased": "b5986dfa",
+      "control.processorBased": "b5b86dfa",
       "control.tertiaryProcessorBased": "0",
       "control.entryControls": "d3ff",
       "exit.reason": "c",
