@@ -101,6 +101,7 @@ const padded = (bytes: Uint8Array): Uint8Array => {
   return whole;
 };
 
+const RESUME_FLAG = 0x1_0000n;
 const symbol = (name: string): Operand => ({ symbol: name });
 const namesBlob = (names: readonly string[]): Blob => ({ text: names.join("\0") });
 const registerNamesBlob = namesBlob(registerNames);
@@ -236,7 +237,10 @@ export class Scenario {
     this.#compared.set(name, bits);
   }
 
-  /** All registers hold what they did at the last check, but for these. `orRip`: where RIP may stand instead. */
+  /**
+   * All registers hold what they did at the last check, but for these. `orRip`: where RIP may stand instead. RF is left out: exits
+   * for EPT violations save it as 1 (SDM Vol. 3, "Saving RIP, RSP, RFLAGS, and SSP"), those of other processors do not.
+   */
   registers(
     what: string,
     registers: Partial<Registers>,
@@ -246,6 +250,8 @@ export class Scenario {
     Object.assign(this.#registers, registers);
     Object.assign(this.#system, system);
     this.#ioctl("vcpu", KVM.GET_REGS, symbol("found"), "KVM_GET_REGS");
+    const flags = `found+${8 * registerNames.indexOf("rflags")}`;
+    this.#step("AND", [{ symbol: flags }, { bytes: quadwords(~RESUME_FLAG) }, 8], "");
     if (orRip !== undefined) this.#replace("found", registerNames.indexOf("rip"), orRip, this.#registers.rip);
     this.equal(symbol("found"), regsBytes(this.#registers), what, registerNamesBlob);
     this.#ioctl("vcpu", KVM.GET_SREGS, symbol("found"), "KVM_GET_SREGS");

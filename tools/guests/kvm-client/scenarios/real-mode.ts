@@ -46,6 +46,7 @@ load:   push word 0x0200
         org 0x2010
         pushf
         pop bp
+        and bp, 0xfff
         call near next
 next:   out 0x13, al
 far:    hlt
@@ -97,7 +98,7 @@ text:   db 'abc'
   s.ok("a load from memory that is not there");
   s.out(0x13, [0x00]);
   const cs = segmentAt(real.cs, 0x200);
-  const stacked = { rcx: 0x1357n, rbp: 7n, rsp: 0x7ffen, rip: at("far") - 0x2000n };
+  const stacked = { rcx: 0x1357n, rbp: 7n, rflags: 2n, rsp: 0x7ffen, rip: at("far") - 0x2000n };
   s.registers("after a far return and a near call", stacked, { system: { cs }, orRip: at("next") - 0x2000n });
   s.ok("a far return loads CS, the load's value is in CX, PUSHF tells the flags");
   s.memory(0x7ff8, new Uint8Array([0, 0, 0, 0, 0x10, 0, Number(at("next") & 0xffn), 0]), "the stack");
