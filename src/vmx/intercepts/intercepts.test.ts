@@ -4,6 +4,7 @@ import { vmcsField } from "../../arch/vmcs-fields.ts";
 import type { ControlKey } from "../../arch/vmx-controls.ts";
 import { atUser64, protectedMode, tssBase, virtual8086 } from "../../cpu/fake-core.fixture.ts";
 import { Monitor } from "../../cpu/system.ts";
+import { VmxStep } from "../../cpu/vmx-socket.ts";
 import { otherRegion, region, TestHost } from "../host.fixture.ts";
 
 /** RAX to R15 as a guest has them here: 0x101 * number, so that no two are alike. */
@@ -221,10 +222,10 @@ describe("instructions that exit by a control", () => {
     const rdpid = "f30fc7f8";
     const off = guest([]);
     expect(off.vmx.intercept(off.core.decode(rdpid))).toMatchObject({ vector: 6 });
-    expect(off.core.state["vmx.steps"]).toBe(2);
+    expect(off.core.state["vmx.steps"]).toBe(VmxStep.RDPID | VmxStep.STI);
     const on = guest(["enableRDTSCP", "pauseExiting"]);
     expect(on.vmx.intercept(on.core.decode(rdpid))).toBeUndefined();
-    expect(on.core.state["vmx.steps"]).toBe(1);
+    expect(on.core.state["vmx.steps"]).toBe(VmxStep.PAUSE | VmxStep.STI);
   });
 
   it("XSAVES and XRSTORS exit for components of the XSS-exiting bitmap", () => {
