@@ -250,9 +250,10 @@ describe("VMPTRLD and VMPTRST", () => {
 
   it("make all checks of VM entry be made again", () => {
     const host = TestHost.withVmcs();
-    host.vmx.dirty.fill(0);
+    let forgotten = 0;
+    Object.assign(host.vmx.checks, { forget: () => forgotten++ });
     host.run("vmptrld [rdi]");
-    expect(host.vmx.dirty.every((mark) => mark !== 0)).toBe(true);
+    expect(forgotten).toBe(1);
   });
 
   it("VMPTRST faults like a store", () => {
@@ -374,14 +375,13 @@ describe("VMREAD and VMWRITE", () => {
   it("VMWRITE marks the field and keeps where it was written", () => {
     const host = TestHost.withVmcs();
     const { state } = host.core;
-    host.vmx.dirty.fill(0);
     state.retired = 0x1_2345_6789n;
     const rip = state.RIP;
     state.RBX = encoding("guest.cr3");
+    state.RAX = 0x5000n;
     host.run("vmwrite rbx, rax");
     const { ordinal } = vmcsField("guest.cr3");
-    expect(host.vmx.dirty.indexOf(1)).toBe(ordinal);
-    expect(host.vmx.dirty.lastIndexOf(1)).toBe(ordinal);
+    expect(host.vmx.checks.changedFields).toEqual([ordinal]);
     const { vmcs } = host.vmx;
     expect([vmcs.value(originOffset(ordinal)), vmcs.value(originOffset(ordinal) + 8)]).toEqual([
       rip, 0x1_2345_6789n,

@@ -59,7 +59,7 @@ const regionOffset = ({ memory }: VmxProcessor, address: bigint): number => {
 export const setCurrentVmcs = (vmx: VmxProcessor, pointer: bigint): void => {
   vmx.core.state["vmx.currentVmcs"] = pointer;
   vmx.vmcs.base = pointer === noVmcs ? -1 : regionOffset(vmx, pointer);
-  vmx.dirty.fill(1);
+  vmx.checks.forget();
 };
 
 const enterVmxOperation = (vmx: VmxProcessor, instruction: Instruction): ProcedureOutcome => {

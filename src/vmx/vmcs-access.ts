@@ -87,18 +87,19 @@ export const vmwrite = (vmx: VmxProcessor, instruction: Instruction, vmcs: Vmcs)
   const { view, base } = vmcs;
   noteStore(vmx, base);
   const to = base + ordinalOffset(ordinal);
-  if (isHighHalf) view.setUint32(to + 4, sourceLow, true);
-  else {
-    view.setUint32(to, sourceLow & fields.lowMask[ordinal]!, true);
-    view.setUint32(to + 4, sourceHigh & fields.highMask[ordinal]!, true);
-  }
+  const low = view.getUint32(to, true);
+  const high = view.getUint32(to + 4, true);
+  const nextLow = isHighHalf ? low : sourceLow & fields.lowMask[ordinal]!;
+  const nextHigh = isHighHalf ? sourceLow : sourceHigh & fields.highMask[ordinal]!;
+  view.setUint32(to, nextLow, true);
+  view.setUint32(to + 4, nextHigh, true);
   const { view: state } = vmx.core.state;
   const origin = base + originOffset(ordinal);
   view.setUint32(origin, state.getUint32(ripOffset, true), true);
   view.setUint32(origin + 4, state.getUint32(ripOffset + 4, true), true);
   view.setUint32(origin + 8, state.getUint32(retiredOffset, true), true);
   view.setUint32(origin + 12, state.getUint32(retiredOffset + 4, true), true);
-  if (vmcs === vmx.vmcs) vmx.dirty[ordinal] = 1;
+  if (vmcs === vmx.vmcs) vmx.checks.noteWrite(ordinal, low ^ nextLow, high ^ nextHigh);
   return VMsucceed(vmx, instruction);
 };
 

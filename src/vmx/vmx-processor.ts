@@ -1,5 +1,4 @@
 import { CR0 } from "../arch/control-registers.ts";
-import { vmcsFields } from "../arch/vmcs-fields.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import type { Core } from "../cpu/core.ts";
 import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
@@ -20,9 +19,10 @@ import { postponeApicWrite } from "./apic-virtualization/apic-write.ts";
 import { clearPending } from "./apic-virtualization/pending.ts";
 import { enterVirtualApic } from "./apic-virtualization/virtual-interrupts.ts";
 import { capabilitiesOf, type VmxCapabilities } from "./capabilities.ts";
-import { firstRefusal } from "./checks/index.ts";
+import { EntryChecks } from "./checks/recheck.ts";
 import type { EntryFacts } from "./entry-facts.ts";
 import { translateGuestPhysical } from "./ept.ts";
+import { EptCache } from "./ept-cache.ts";
 import * as events from "./events.ts";
 import { execute } from "./instructions.ts";
 import { intercept, refused, stepsOf } from "./intercepts/index.ts";
@@ -68,8 +68,6 @@ export class VmxProcessor implements VmxSocket {
   readonly fields: VmcsFieldIndex;
   /** IA32_VMX_MISC[29]: VMWRITE may write VM-exit information. */
   readonly writesInformation: boolean;
-  /** By ordinal, nonzero: written since the checks of VM entry passed; all of a VMCS that has become current. */
-  readonly dirty = new Uint8Array(vmcsFields.length).fill(1);
   /** The VMCS that a guest's VMREAD and VMWRITE reach. */
   readonly shadow: Vmcs;
   pauseLoop = noPauseYet();
@@ -77,8 +75,11 @@ export class VmxProcessor implements VmxSocket {
 
   /** What the checks of VM entry look at. */
   readonly facts: EntryFacts;
+  /** The checks, made again where something has changed. VMWRITE and whatever makes another VMCS current tell it. */
+  readonly checks: EntryChecks;
   /** Numbers of the address spaces that guests have had. */
   readonly worlds = new Worlds(this);
+  readonly eptCache = new EptCache();
 
   readonly preemptionTimer: PreemptionTimer;
   /** A monitor trap flag VM exit is due at the next boundary: VM entry injected one. */
@@ -103,6 +104,7 @@ export class VmxProcessor implements VmxSocket {
     this.writesInformation = this.capability.has("vmwriteAnyField");
     this.preemptionTimer = new PreemptionTimer(core);
     this.facts = liveFacts(this);
+    this.checks = new EntryChecks(this.facts);
   }
 
   get observer(): Observer | undefined {
@@ -134,7 +136,7 @@ export class VmxProcessor implements VmxSocket {
 
   /** The first check of VM entry that does not hold, of those that need be made again. */
   refusal(): EntryRefusal | undefined {
-    const failure = firstRefusal(this.facts);
+    const failure = this.checks.refusal();
     if (failure === undefined) return undefined;
     const { check, group } = failure;
     const { otherwise } = group;
@@ -148,7 +150,8 @@ export class VmxProcessor implements VmxSocket {
     this.transitions++;
     this.monitorTrapPending = false;
     this.eventDelivered = false;
-    this.monitorTrapFrom = this.core.state.low32("retired");
+    // VMLAUNCH or VMRESUME itself has not retired yet.
+    this.monitorTrapFrom = (this.core.state.low32("retired") + 1) >>> 0;
     this.nmiUnblockedByIret = false;
     invalidateOnTransition(this);
     enterVirtualApic(this);

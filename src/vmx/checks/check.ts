@@ -23,6 +23,8 @@ export interface Check {
   readonly says: string;
   /** Fields that it may read, the one to blame first. */
   readonly reads: readonly VmcsFieldName[];
+  /** Of these fields it looks at no more than these bits of the low half. */
+  readonly bits?: Readonly<Partial<Record<VmcsFieldName, number>>>;
   /** Controls that it may consult, beside those of fields in `reads`. */
   readonly consults: readonly ControlKey[];
   readonly holds: (facts: EntryFacts) => boolean;

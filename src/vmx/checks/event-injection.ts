@@ -89,6 +89,7 @@ export const eventInjection: readonly Check[] = [
     sdm,
     says: "An injected event must deliver an error code if and only if it is a hardware exception with one (#DF, #TS, #NP, #SS, #GP, #PF, #AC) in protected mode; with IA32_VMX_BASIC bit 56, any hardware exception in protected mode may",
     reads: [information, "guest.cr0"],
+    bits: { "guest.cr0": 1 },
     consults: ["unrestrictedGuest"],
     holds: (facts) => {
       if (!injects(facts)) return true;

@@ -69,6 +69,7 @@ const activityState: readonly Check[] = [
     sdm,
     says: "The activity state must not be HLT if the DPL of guest SS is not 0",
     reads: ["guest.activity", "guest.ss.access"],
+    bits: { "guest.ss.access": access.DPL },
     consults: [],
     holds: (facts) => activity(facts) !== Activity.HLT || (ssRights(facts) & access.DPL) === 0,
     hint: () => "HLT is an instruction of privilege level 0: use activity state 0",
@@ -159,6 +160,7 @@ const interruptibilityState: readonly Check[] = [
     sdm,
     says: "Blocking by STI (bit 0) must be 0 if RFLAGS.IF is 0",
     reads: ["guest.interruptibility", "guest.rflags"],
+    bits: { "guest.rflags": IF },
     consults: [],
     holds: (facts) => (interruptibility(facts) & Blocking.STI) === 0 || (flags(facts) & IF) !== 0,
     hint: () => "clear bit 0 of the interruptibility state, or set RFLAGS.IF (bit 9)",
@@ -271,6 +273,7 @@ const pendingDebugExceptions: readonly Check[] = [
     sdm,
     says: "With blocking by STI or MOV SS, or in HLT, BS (bit 14) must be 1 if RFLAGS.TF is 1 and IA32_DEBUGCTL.BTF is 0",
     reads: readsOfSteps,
+    bits: { "guest.rflags": TF },
     consults: [],
     holds: (facts) =>
       !stepsMayPend(facts) || !singleSteps(facts) || (lowPending(facts) & pendingDebug.BS) !== 0,
@@ -281,6 +284,7 @@ const pendingDebugExceptions: readonly Check[] = [
     sdm,
     says: "With blocking by STI or MOV SS, or in HLT, BS (bit 14) must be 0 if RFLAGS.TF is 0 or IA32_DEBUGCTL.BTF is 1",
     reads: readsOfSteps,
+    bits: { "guest.rflags": TF },
     consults: [],
     holds: (facts) =>
       !stepsMayPend(facts) || singleSteps(facts) || (lowPending(facts) & pendingDebug.BS) === 0,
@@ -388,6 +392,7 @@ export const pageDirectoryPointers: readonly Check[] = ([0, 1, 2, 3] as const).m
     sdm: pdptes,
     says: `With PAE paging, reserved bits of PDPTE${n} must be 0 if it is present: of the field if "enable EPT" is 1, else of the entry that CR3 references`,
     reads: [`guest.pdpte${n}`, "guest.cr3", "guest.cr0", "guest.cr4"],
+    bits: { "guest.cr0": Number(CR0.PG) | 0, "guest.cr4": Number(CR4.PAE) },
     consults: ["enableEPT", "ia32eModeGuest"],
     holds: (facts) =>
       !usesPdptes(facts) || pdpteIsValid(facts, facts.controls.enableEPT ? inVmcs(facts) : inMemory(facts)),

@@ -24,6 +24,7 @@ export const guestControlRegisters: readonly Check[] = [
     sdm: registers,
     says: "If guest CR0.PG is 1, guest CR0.PE must be 1",
     reads: ["guest.cr0"],
+    bits: { "guest.cr0": Number(CR0.PE | CR0.PG) | 0 },
     consults: [],
     holds: ({ vmcs: { guest } }) => (guest.cr0 & CR0.PG) === 0n || (guest.cr0 & CR0.PE) !== 0n,
     hint: () => "set bit 0 (PE) or clear bit 31 (PG)",
@@ -108,6 +109,7 @@ export const guestControlRegisters: readonly Check[] = [
     sdm: registers,
     says: 'LMA and LME of guest IA32_EFER must be equal if guest CR0.PG and "load IA32_EFER" are 1',
     reads: ["guest.ia32Efer", "guest.cr0"],
+    bits: { "guest.cr0": Number(CR0.PG) | 0 },
     consults: ["loadGuestEFER"],
     holds: ({ controls, vmcs: { guest } }) => {
       if (!controls.loadGuestEFER || (guest.cr0 & CR0.PG) === 0n) return true;
@@ -150,6 +152,7 @@ export const guestRipAndFlags: readonly Check[] = [
     sdm: ripAndFlags,
     says: 'Bits 63:32 of guest RIP must be 0 if "IA-32e mode guest" or CS.L is 0',
     reads: ["guest.rip", "guest.cs.access"],
+    bits: { "guest.cs.access": access.L },
     consults: ["ia32eModeGuest"],
     holds: ({ controls, vmcs: { guest } }) =>
       (controls.ia32eModeGuest && (guest.cs.access & L) !== 0n) || guest.rip >> 32n === 0n,
@@ -160,6 +163,7 @@ export const guestRipAndFlags: readonly Check[] = [
     sdm: ripAndFlags,
     says: 'Bits of guest RIP from the linear-address width up must be equal if "IA-32e mode guest" and CS.L are 1',
     reads: ["guest.rip", "guest.cs.access"],
+    bits: { "guest.cs.access": access.L },
     consults: ["ia32eModeGuest"],
     holds: ({ controls, cpu, vmcs: { guest } }) => {
       if (!controls.ia32eModeGuest || (guest.cs.access & L) === 0n) return true;
@@ -192,6 +196,7 @@ export const guestRipAndFlags: readonly Check[] = [
     sdm: ripAndFlags,
     says: 'RFLAGS.VM must be 0 if "IA-32e mode guest" is 1 or guest CR0.PE is 0',
     reads: ["guest.rflags", "guest.cr0"],
+    bits: { "guest.rflags": Number(RFLAGS.VM), "guest.cr0": 1 },
     consults: ["ia32eModeGuest"],
     holds: ({ controls, vmcs: { guest } }) =>
       (guest.rflags & RFLAGS.VM) === 0n || (!controls.ia32eModeGuest && (guest.cr0 & CR0.PE) !== 0n),
@@ -202,6 +207,7 @@ export const guestRipAndFlags: readonly Check[] = [
     sdm: ripAndFlags,
     says: "RFLAGS.IF must be 1 if an external interrupt is injected",
     reads: ["guest.rflags", "control.entryInterruptionInformation"],
+    bits: { "guest.rflags": Number(RFLAGS.IF) },
     consults: [],
     holds: (facts) =>
       !injects(facts) ||

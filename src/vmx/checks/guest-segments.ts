@@ -19,6 +19,8 @@ const dataOnly = ["ds", "es", "fs", "gs"] as const;
 const VM = Number(RFLAGS.VM);
 const lowFlags = lowOf("guest.rflags");
 const lowCr0 = lowOf("guest.cr0");
+/** What rows that leave virtual-8086 mode out, or apply to it only, look at in RFLAGS. */
+const bits = { "guest.rflags": VM };
 const isVirtual8086 = (facts: EntryFacts): boolean => (lowFlags(facts) & VM) !== 0;
 
 /** A register's fields, and readers of them. */
@@ -78,6 +80,7 @@ const selectorChecks: readonly Check[] = [
     sdm,
     says: 'The RPL of the guest SS selector must equal that of CS, unless the guest is virtual-8086 or "unrestricted guest" is 1',
     reads: ["guest.ss.selector", "guest.cs.selector", "guest.rflags"],
+    bits,
     consults: ["unrestrictedGuest"],
     holds: (facts) =>
       facts.controls.unrestrictedGuest ||
@@ -94,6 +97,7 @@ const virtual8086Bases = codeOrData.map((register): Check => {
     sdm,
     says: `In virtual-8086 mode the guest ${name} base must be the selector times 16`,
     reads: [fields.base, fields.selector, "guest.rflags"],
+    bits,
     consults: [],
     holds: (facts) => !isVirtual8086(facts) || base(facts) === BigInt(selector(facts)) << 4n,
     hint: (facts) => `use base ${hex(selector(facts) << 4)}`,
@@ -138,6 +142,7 @@ const virtual8086Limits = codeOrData.map((register): Check => {
     sdm,
     says: `In virtual-8086 mode the guest ${name} limit must be 0000FFFFH`,
     reads: [fields.limit, "guest.rflags"],
+    bits,
     consults: [],
     holds: (facts) => !isVirtual8086(facts) || limit(facts) === 0xffff,
     hint: () => "use limit 0xffff",
@@ -151,6 +156,7 @@ const virtual8086Rights = codeOrData.map((register): Check => {
     sdm,
     says: `In virtual-8086 mode the guest ${name} access rights must be 000000F3H`,
     reads: [fields.access, "guest.rflags"],
+    bits,
     consults: [],
     holds: (facts) => !isVirtual8086(facts) || rights(facts) === 0xf3,
     hint: () => "use access rights 0xf3: present, DPL 3, accessed read/write data",
@@ -172,6 +178,7 @@ const rightsRule = (
     sdm,
     says,
     reads: [fields.access, ...(more.reads ?? []), "guest.rflags"],
+    bits,
     consults: more.consults ?? [],
     holds: (facts) => isVirtual8086(facts) || !counts(facts) || holds(rights(facts), facts),
     hint: (facts) => hint(rights(facts), facts),
@@ -264,6 +271,7 @@ const privilegeLevels: readonly Check[] = [
     sdm,
     says: 'The DPL of guest SS must equal the RPL of its selector, unless the guest is virtual-8086 or "unrestricted guest" is 1',
     reads: ["guest.ss.access", "guest.ss.selector", "guest.rflags"],
+    bits,
     consults: ["unrestrictedGuest"],
     holds: (facts) =>
       facts.controls.unrestrictedGuest ||
@@ -276,6 +284,7 @@ const privilegeLevels: readonly Check[] = [
     sdm,
     says: "The DPL of guest SS must be 0 if the type of guest CS is 3 or guest CR0.PE is 0, unless the guest is virtual-8086",
     reads: ["guest.ss.access", "guest.cs.access", "guest.cr0", "guest.rflags"],
+    bits: { ...bits, "guest.cr0": 1 },
     consults: [],
     holds: (facts) =>
       isVirtual8086(facts) ||

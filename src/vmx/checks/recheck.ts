@@ -1,0 +1,172 @@
+import { type VmcsFieldName, vmcsField, vmcsFields } from "../../arch/vmcs-fields.ts";
+import { vmxControl } from "../../arch/vmx-controls.ts";
+import { type EntryFacts, Touched } from "../entry-facts.ts";
+import type { Check } from "./check.ts";
+import { type CheckFailure, checkGroups } from "./index.ts";
+
+/**
+ * The checks of VM entry, made again only where something has changed since they all held: on a processor that enters the
+ * same VMCS again and again, a handful of rows.
+ *
+ * What a VM exit saves needs no look: it is state that the processor was in, under the controls of that VM entry. Only
+ * non-register state (blocking, activity, pending debug exceptions) is looked at again where it is not 0. A VMWRITE of the
+ * value that a field has changes nothing.
+ */
+
+interface Row extends CheckFailure {
+  readonly holds: Check["holds"];
+}
+const rows: readonly Row[] = checkGroups.flatMap((group) =>
+  group.checks.map((check) => ({ check, group, holds: check.holds })),
+);
+
+/** A row that consults single controls of a word is looked up by those; only the others read the whole word. */
+const readsWhole = (check: Check, name: VmcsFieldName): boolean =>
+  !check.consults.some((key) => vmxControl(key).field === name);
+
+const everyBit = 0xffff_ffff | 0;
+
+/** A row that depends on a field: on these bits of its low half, and on the high half if `high`. */
+interface Dependent {
+  readonly row: number;
+  readonly low: number;
+  readonly high: boolean;
+}
+
+/** By ordinal: the rows that read the field, and those that consult controls in it. */
+const dependents: readonly (readonly Dependent[])[] = vmcsFields.map(({ name }) =>
+  rows.flatMap(({ check }, row): Dependent[] => {
+    if (check.reads.includes(name) && readsWhole(check, name)) {
+      const bits = check.bits?.[name];
+      return [{ row, low: bits ?? everyBit, high: bits === undefined }];
+    }
+    const low = check.consults
+      .map(vmxControl)
+      .reduce((bits, { field, bit }) => (field === name ? bits | (1 << bit) : bits), 0);
+    return low === 0 ? [] : [{ row, low, high: false }];
+  }),
+);
+
+const processorBased = vmcsField("control.processorBased").ordinal;
+const secondary = vmcsField("control.secondaryProcessorBased").ordinal;
+const activateSecondary = 1 << vmxControl("activateSecondaryControls").bit;
+
+const nonRegister = (
+  ["guest.interruptibility", "guest.activity", "guest.pendingDebugExceptions"] as const
+).map((name) => vmcsField(name).ordinal);
+
+export class EntryChecks {
+  readonly facts: EntryFacts;
+  /** Whether all checks held when they were last made, of the VMCS that is current. */
+  #known = false;
+  /** Bits of fields that have changed since, by ordinal, and which fields those are. */
+  readonly #low = new Int32Array(vmcsFields.length);
+  readonly #high = new Int32Array(vmcsFields.length);
+  readonly #changed = new Uint16Array(vmcsFields.length);
+  #changes = 0;
+  #wasIa32e = false;
+  /** Rows that looked at memory: it may change at any time. */
+  readonly #ofMemory: number[] = [];
+  readonly #isOfMemory = new Uint8Array(rows.length);
+  /** Number of the pass that evaluated a row last. */
+  readonly #evaluated = new Uint32Array(rows.length);
+  #pass = 0;
+
+  constructor(facts: EntryFacts) {
+    this.facts = facts;
+  }
+
+  /** Nothing is known: another VMCS is current, or memory may have changed behind it. */
+  forget(): void {
+    this.#known = false;
+  }
+
+  /** VMWRITE of a field of the current VMCS: bits that it changes, of the low and the high 32. */
+  noteWrite(ordinal: number, low: number, high: number): void {
+    if (low === 0 && high === 0) return;
+    if (this.#low[ordinal] === 0 && this.#high[ordinal] === 0) this.#changed[this.#changes++] = ordinal;
+    // Not exclusive: a VM exit may have written in between, so that a bit that changes twice is not what it was.
+    this.#low[ordinal]! |= low;
+    this.#high[ordinal]! |= high;
+  }
+
+  /** Ordinals of the fields written with another value since all checks held. */
+  get changedFields(): readonly number[] {
+    return [...this.#changed.subarray(0, this.#changes)];
+  }
+
+  /** The first check that does not hold; undefined: VM entry goes on, and all of them hold. */
+  refusal(): CheckFailure | undefined {
+    const isIa32e = this.facts.cpu.inIa32eMode() === true;
+    const first = this.#known && isIa32e === this.#wasIa32e ? this.#again() : this.#all();
+    this.#known = first === rows.length;
+    this.#wasIa32e = isIa32e;
+    return rows[first];
+  }
+
+  /** Number of the first row that does not hold, of all; the number of rows if there is none. */
+  #all(): number {
+    for (const row of this.#ofMemory) this.#isOfMemory[row] = 0;
+    this.#ofMemory.length = 0;
+    for (; this.#changes > 0; this.#changes--) this.#forgetChange(this.#changed[this.#changes - 1]!);
+    for (let row = 0; row < rows.length; row++) if (!this.#holds(row)) return row;
+    return rows.length;
+  }
+
+  #forgetChange(ordinal: number): void {
+    this.#low[ordinal] = 0;
+    this.#high[ordinal] = 0;
+  }
+
+  /** The same, of the rows that something has changed for. */
+  #again(): number {
+    this.#pass++;
+    const { facts } = this;
+    let first = rows.length;
+    for (let n = 0; n < 3; n++) {
+      const ordinal = nonRegister[n]!;
+      const low = facts.low(ordinal);
+      if (low !== 0) this.noteWrite(ordinal, low, 0);
+    }
+    for (let n = 0; n < this.#changes; n++) {
+      const ordinal = this.#changed[n]!;
+      const low = this.#low[ordinal]!;
+      first = this.#evaluate(ordinal, low, this.#high[ordinal]!, first);
+      // With their activation every secondary control may have changed in effect.
+      if (ordinal === processorBased && low & activateSecondary)
+        first = this.#evaluate(secondary, everyBit, 0, first);
+      this.#forgetChange(ordinal);
+    }
+    this.#changes = 0;
+    for (let n = this.#ofMemory.length - 1; n >= 0; n--) first = this.#evaluateRow(this.#ofMemory[n]!, first);
+    return first;
+  }
+
+  #evaluate(ordinal: number, low: number, high: number, first: number): number {
+    const list = dependents[ordinal]!;
+    let best = first;
+    for (let n = 0; n < list.length; n++) {
+      const dependent = list[n]!;
+      if ((dependent.low & low) !== 0 || (dependent.high && high !== 0))
+        best = this.#evaluateRow(dependent.row, best);
+    }
+    return best;
+  }
+
+  #evaluateRow(row: number, first: number): number {
+    if (this.#evaluated[row] === this.#pass) return first;
+    this.#evaluated[row] = this.#pass;
+    return !this.#holds(row) && row < first ? row : first;
+  }
+
+  #holds(row: number): boolean {
+    const { facts } = this;
+    facts.touched = 0;
+    const holds = rows[row]!.holds(facts);
+    if ((facts.touched & Touched.memory) !== 0 && this.#isOfMemory[row] === 0) {
+      this.#isOfMemory[row] = 1;
+      this.#ofMemory.push(row);
+    }
+    return holds;
+  }
+}
