@@ -98,6 +98,8 @@ export const deliverOnce = (core: Core, event: Event): Fault | undefined => {
     if (event.vector === PF && event.payload !== undefined) state.CR2 = event.payload;
     if (event.vector === DB && event.payload !== undefined) enterDebugException(state, event.payload);
   }
+  // Blocked before a VM exit that its delivery meets (SDM Vol. 3, "Architectural State Before a VM Exit").
+  if (event.type === "NMI") state.interruptibility |= 8;
   const pending = state.pendingDebug;
   const fault = !isProtected(state)
     ? deliverReal(core, event)
@@ -109,7 +111,6 @@ export const deliverOnce = (core: Core, event: Event): Fault | undefined => {
     return fault;
   }
   state.interruptibility &= ~3;
-  if (event.type === "NMI") state.interruptibility |= 8;
   state.activity = 0;
   state["MONITOR.armed"] = 0;
   return undefined;
@@ -118,6 +119,8 @@ export const deliverOnce = (core: Core, event: Event): Fault | undefined => {
 /** RFLAGS as it is pushed (SDM Vol. 3, "RF Flag"). */
 export const flagsImage = (core: Core, event: Event): bigint => {
   const flags = core.state.RFLAGS;
+  // "The value pushed for the RF flag is not modified based on the type of event being delivered" by VM entry.
+  if (event.injected) return flags;
   const faultClass =
     event.type === "hardware exception" &&
     (event.vector === DB
@@ -168,6 +171,8 @@ const redirectionBit = (core: Core, vector: number): number | Fault => {
 const deliverVirtual8086 = (core: Core, event: Event): Fault | undefined => {
   const { state } = core;
   const sensitive = iopl(state) < 3;
+  // SDM Vol. 3, "Details of Vectored-Event Injection": no #GP by RFLAGS.IOPL when VM entry injects it without CR4.VME.
+  if (event.injected && !(state.CR4 & CR4.VME)) return deliverProtected(core, event, true, 0);
   if (state.CR4 & CR4.VME) {
     const bitmap = redirectionBit(core, event.vector);
     if (bitmap instanceof Fault) return bitmap;

@@ -12,7 +12,7 @@ import { type Event, Fault } from "./fault.ts";
 export const VmxOperation = { off: 0, root: 1, nonRoot: 2 } as const;
 
 /** state["vmx.steps"]: instructions that are no procedures and yet asked of `intercept`, by bits. */
-export const VmxStep = { PAUSE: 1, RDPID: 2 } as const;
+export const VmxStep = { PAUSE: 1, RDPID: 2, STI: 4 } as const;
 const steps: Readonly<Record<string, number>> = VmxStep;
 export const stepOf = ({ semantics }: Row): number => steps[semantics.mnemonic] ?? 0;
 

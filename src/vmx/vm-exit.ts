@@ -12,7 +12,7 @@ import { type VmExit, VmxOperation } from "../cpu/vmx-socket.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf, type segmentRegisters } from "../state/layout.ts";
 import { saveGuestArea, saveGuestPdptes } from "./guest-area.ts";
-import { interruptionOf } from "./interruption.ts";
+import { interruption, interruptionOf } from "./interruption.ts";
 import { loadMsrs, storeMsrs } from "./msr-areas.ts";
 import { fieldOffset, header } from "./vmcs.ts";
 import type { VmxProcessor } from "./vmx-processor.ts";
@@ -76,7 +76,8 @@ const state = {
 } as const;
 
 const RF = Number(RFLAGS.RF);
-const [PG, PAE, PCIDE, LMA, LME] = [
+const [PE, PG, PAE, PCIDE, LMA, LME] = [
+  Number(CR0.PE),
   Number(CR0.PG) | 0,
   Number(CR4.PAE),
   Number(CR4.PCIDE),
@@ -167,10 +168,13 @@ export const vmExit = (vmx: VmxProcessor, exit: VmExit, event?: Event, during?: 
   savedRF(vmx, exit, event, during);
   vmcs.setLow(field.reason, exit.reason);
   vmcs.setValue(field.qualification, exit.qualification);
-  vmcs.setLow(field.interruptionInformation, details.interruptionInformation ?? 0);
-  vmcs.setLow(field.interruptionErrorCode, details.interruptionErrorCode ?? 0);
-  vmcs.setLow(field.idtVectoringInformation, during ? interruptionOf(during) : 0);
-  vmcs.setLow(field.idtVectoringErrorCode, during?.errorCode ?? 0);
+  // "Bit 11 is always 0 if the VM exit occurred while the logical processor was in real-address mode."
+  const errorCodes = (core.state.view.getUint32(state.CR0, true) & PE) !== 0;
+  const known = errorCodes ? -1 : ~interruption.deliverErrorCode;
+  vmcs.setLow(field.interruptionInformation, ((details.interruptionInformation ?? 0) & known) >>> 0);
+  vmcs.setLow(field.interruptionErrorCode, errorCodes ? (details.interruptionErrorCode ?? 0) : 0);
+  vmcs.setLow(field.idtVectoringInformation, during ? (interruptionOf(during) & known) >>> 0 : 0);
+  vmcs.setLow(field.idtVectoringErrorCode, errorCodes ? (during?.errorCode ?? 0) : 0);
   vmcs.setLow(field.instructionLength, details.instructionLength ?? during?.instructionLength ?? 0);
   vmcs.setLow(field.instructionInformation, details.instructionInformation ?? 0);
   if (details.guestLinearAddress !== undefined)

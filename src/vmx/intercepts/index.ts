@@ -126,7 +126,10 @@ export const intercept = (vmx: VmxProcessor, instruction: Instruction): Fault | 
 
 /** state["vmx.steps"] of the running guest. */
 export const stepsOf = (vmx: VmxProcessor): number =>
-  (watchesPause(vmx) ? VmxStep.PAUSE : 0) | (enableRDTSCP(vmx) ? 0 : VmxStep.RDPID);
+  (watchesPause(vmx) ? VmxStep.PAUSE : 0) |
+  (enableRDTSCP(vmx) ? 0 : VmxStep.RDPID) |
+  // A VM exit right after it saves blocking by STI.
+  VmxStep.STI;
 
 const movDRExiting = controlIsSet("movDRExiting");
 const movesDebugRegister = new Set(["MOV_TO_DR", "MOV_FROM_DR"]);

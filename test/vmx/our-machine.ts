@@ -1,0 +1,22 @@
+import { Machine, type MachineOptions } from "../../src/api/index.ts";
+
+/** What the test kernel printed on our machine, and how that ended. */
+export interface OurRun {
+  readonly serial: string;
+  readonly reason: string;
+}
+
+/** Boots a kernel and runs it to its end. */
+export const runOnOurs = async (
+  kernel: Uint8Array,
+  options: MachineOptions = {},
+  maxInstructions = 2_000_000_000,
+): Promise<OurRun> => {
+  const machine = await Machine.create({ memoryMiB: 64, realTime: false, ...options });
+  const chunks: Uint8Array[] = [];
+  machine.serial.on("data", (bytes) => chunks.push(bytes.slice()));
+  const { message } = await machine.boot({ image: kernel, withFileName: false });
+  if (message !== undefined) throw new Error(message);
+  const { reason } = await machine.run({ maxInstructions });
+  return { serial: Buffer.concat(chunks).toString("latin1"), reason };
+};
