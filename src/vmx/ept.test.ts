@@ -4,6 +4,7 @@ import { Fault } from "../cpu/fault.ts";
 import { Access, reloadPdptes, type Translation, walkLinear } from "../cpu/page-walk.ts";
 import { GuestPhysicalAccess, type GuestPhysicalTranslation, VmExit } from "../cpu/vmx-socket.ts";
 import { ept, TestGuest } from "./guest.fixture.ts";
+import { invalidateEpt } from "./worlds.ts";
 
 const { READ, WRITE, FETCH, USER } = Access;
 const { TABLE, NO_LINEAR_ADDRESS, USER_MODE_ADDRESS, WRITABLE, EXECUTE_DISABLE } = GuestPhysicalAccess;
@@ -352,6 +353,50 @@ describe("page-modification logging", () => {
     const guest = logging(0xffff);
     guest.page(0x3000, 0n);
     expect(go(guest, 0x3000, WRITE)).toBe(violation(2 | 0x180));
+  });
+});
+
+describe("a cached mapping", () => {
+  const entryOf3 = ept.table + 8 * 3;
+
+  it("is used until INVEPT, for the world it was made in", () => {
+    const guest = new TestGuest(["enableVPID"]).identity();
+    guest.write("control.vpid", 1);
+    expect(go(guest, 0x3123)).toBe("3123");
+    guest.write64(entryOf3, 0x5037n);
+    expect(go(guest, 0x3456)).toBe("3456");
+    guest.write("control.eptPointer", BigInt(ept.pml4) | 0x5en);
+    expect(go(guest, 0x3456)).toBe("5456");
+  });
+
+  it("is dropped by INVEPT", () => {
+    const guest = new TestGuest().identity();
+    go(guest, 0x3123);
+    guest.write64(entryOf3, 0x5037n);
+    invalidateEpt(guest.vmx, BigInt(ept.pml4) | 0x1en);
+    expect(go(guest, 0x3456)).toBe("5456");
+  });
+
+  it("never refuses: an entry that allows more is found without INVEPT", () => {
+    const guest = new TestGuest().identity();
+    guest.page(0x3000, 0x3031n);
+    expect(go(guest, 0x3000)).toBe("3000");
+    expect(go(guest, 0x3000, WRITE)).toBe(violation(2 | (1 << 3) | 0x180));
+    guest.write64(entryOf3, 0x3033n);
+    expect(go(guest, 0x3000, WRITE)).toBe("3000");
+    expect(go(guest, 0x3000, FETCH)).toBe(violation(4 | (3 << 3) | 0x180));
+    guest.write64(entryOf3, 0x3037n);
+    expect(go(guest, 0x3000, FETCH)).toBe("3000");
+  });
+
+  it("keeps a page's place of 4 KBytes apart from its neighbours in the cache", () => {
+    const guest = new TestGuest().identity();
+    guest.write64(ept.directory + 8 * 2, 0x20_0000n | 0xb7n);
+    expect(go(guest, 0x3123)).toBe("3123");
+    expect(go(guest, 0x3123 + (1 << 22))).toBe("203123");
+    expect(go(guest, 0x3123)).toBe("3123");
+    expect(translate(guest, 0x3123 + (1 << 22))).toMatchObject({ pageSize: 0x20_0000 });
+    expect(translate(guest, 0x3124 + (1 << 22))).toMatchObject({ pageSize: 0x20_0000 });
   });
 });
 

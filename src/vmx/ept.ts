@@ -18,7 +18,7 @@ import type { VmxProcessor } from "./vmx-processor.ts";
 
 /**
  * SDM Vol. 3, "The Extended Page-Table Mechanism (EPT)": guest-physical to physical address, with every rule of EPT violations
- * and misconfigurations. Hot: a TLB miss of a guest comes here up to five times. Nothing is cached: the TLB is.
+ * and misconfigurations. Hot: a TLB miss of a guest comes here up to five times.
  */
 
 const modeBasedExecuteControl = 1 << vmxControl("modeBasedExecuteControl").bit;
@@ -72,6 +72,21 @@ const findTraits = (model: CpuModel): EptTraits => {
 
 /** `VmxSocket.translateGuestPhysical`. */
 export const translateGuestPhysical = (
+  vmx: VmxProcessor,
+  address: number,
+  access: number,
+  linearHigh: number,
+  linearLow: number,
+): GuestPhysicalTranslation | VmExit => {
+  const world = vmx.worlds.current();
+  const known = vmx.eptCache.find(world, address, access);
+  if (known !== undefined) return known;
+  const found = walkEpt(vmx, address, access, linearHigh, linearLow);
+  if (!(found instanceof VmExit)) vmx.eptCache.enter(world, address, found);
+  return found;
+};
+
+const walkEpt = (
   vmx: VmxProcessor,
   address: number,
   access: number,

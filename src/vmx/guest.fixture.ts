@@ -82,8 +82,9 @@ export class TestGuest {
     return this;
   }
 
-  /** The EPT page-table entry of a guest-physical page below 2 MiB. */
+  /** The EPT page-table entry of a guest-physical page below 2 MiB; then INVEPT. */
   page(address: number, entry: bigint): void {
+    this.vmx.eptCache.clear();
     this.write64(ept.table + 8 * (address >>> 12), entry);
   }
 }

@@ -82,6 +82,7 @@ export class Worlds {
     this.#byVpid.clear();
     this.#byNumber.clear();
     this.#next = 1;
+    this.#vmx.eptCache.clear();
     this.#vmx.core.invalidate({ kind: "all", worlds: (world) => world !== 0 });
   }
 
@@ -110,6 +111,7 @@ export class Worlds {
 /** INVEPT: of an EPT pointer's EP4TA, or without one of all. */
 export const invalidateEpt = (vmx: VmxProcessor, eptp: bigint | undefined): void => {
   const { worlds } = vmx;
+  vmx.eptCache.clear();
   if (eptp === undefined) {
     vmx.core.invalidate({ kind: "all", worlds: (world) => worlds.usesEpt(world) });
     return;
