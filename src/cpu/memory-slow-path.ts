@@ -145,7 +145,12 @@ export class MemorySlowPath implements RuntimeCalls {
     const inPage = low & 0xfff;
     if (inPage + size > 4096) {
       // A fault of the second page comes first.
-      const second = walk(this.#core, this.long && low + size > 0xffff_ffff ? high + 1 : high, (low | 0xfff) + 1, kind);
+      const second = walk(
+        this.#core,
+        this.long && low + size > 0xffff_ffff ? high + 1 : high,
+        (low | 0xfff) + 1,
+        kind,
+      );
       if (second instanceof Fault) return this.#refuse(second);
     }
     const address = this.#core.vmx!.apicAccess(inPage, size, kind);
