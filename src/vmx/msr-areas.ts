@@ -1,5 +1,6 @@
 import type { VmcsFieldName } from "../arch/vmcs-fields.ts";
 import { readMsr, writeMsr } from "../cpu/msrs.ts";
+import { msrEntryRefusal } from "./checks/msr-entries.ts";
 import { fieldOffset } from "./vmcs.ts";
 import type { VmxProcessor } from "./vmx-processor.ts";
 
@@ -23,27 +24,6 @@ const entryBytes = 16;
 /** IA32_VMX_MISC bits 27:25 recommend at most 512 entries; a processor may do anything beyond. We stop there: a list is a failure at its first entry too many. */
 export const maximumEntries = 512;
 
-/** MSRs that may not be in an area: what the manual names in "Loading MSRs" and "Saving MSRs". */
-const [FS_BASE, GS_BASE, SMM_MONITOR_CTL, SMBASE, BIOS_UPDT_TRIG] = [
-  0xc000_0100, 0xc000_0101, 0x9b, 0x9e, 0x79,
-];
-const isX2Apic = (index: number): boolean => index >>> 8 === 8;
-const refused: Readonly<Record<"entry" | "exit" | "store", (index: number) => boolean>> = {
-  entry: (index) =>
-    index === FS_BASE ||
-    index === GS_BASE ||
-    index === SMM_MONITOR_CTL ||
-    index === BIOS_UPDT_TRIG ||
-    isX2Apic(index),
-  exit: (index) =>
-    index === FS_BASE ||
-    index === GS_BASE ||
-    index === SMM_MONITOR_CTL ||
-    index === BIOS_UPDT_TRIG ||
-    isX2Apic(index),
-  store: (index) => index === SMBASE || isX2Apic(index),
-};
-
 const addressOf = ({ vmcs }: VmxProcessor, at: number): number =>
   vmcs.low(at) + (vmcs.high(at) & 0xf_ffff) * 0x1_0000_0000;
 
@@ -58,7 +38,7 @@ export const loadMsrs = (vmx: VmxProcessor, which: "entry" | "exit"): number | u
     if (n === maximumEntries) return n + 1;
     const at = start + entryBytes * n;
     const index = core.physical.read(at, 4) >>> 0;
-    if (core.physical.read(at + 4, 4) !== 0 || refused[which](index)) return n + 1;
+    if (msrEntryRefusal(which, index, core.physical.read(at + 4, 4)) !== undefined) return n + 1;
     const value =
       BigInt(core.physical.read(at + 8, 4) >>> 0) | (BigInt(core.physical.read(at + 12, 4) >>> 0) << 32n);
     if (!writeMsr(core, index, value)) return n + 1;
@@ -76,7 +56,7 @@ export const storeMsrs = (vmx: VmxProcessor): number | undefined => {
     if (n === maximumEntries) return n + 1;
     const at = start + entryBytes * n;
     const index = core.physical.read(at, 4) >>> 0;
-    if (core.physical.read(at + 4, 4) !== 0 || refused.store(index)) return n + 1;
+    if (msrEntryRefusal("store", index, core.physical.read(at + 4, 4)) !== undefined) return n + 1;
     const value = readMsr(core, index);
     if (value === undefined) return n + 1;
     core.physical.write(at + 8, Number(value & 0xffff_ffffn), 4);
