@@ -52,8 +52,8 @@ export interface ProcessorSockets {
   reportUnimplemented(what: string): void;
 }
 
-/** Translated code counts its budget in a signed 32-bit number. */
-const maximumBudget = 0x7fff_ffff;
+/** Translated code counts its budget in a signed 32-bit number, to which a resumed record's own count is added. */
+const maximumBudget = 0x7fff_ffff - 0xff;
 const activityHlt = 1;
 
 const ripOffset = offsetOf("RIP");
