@@ -3,10 +3,10 @@ import { ExitReason } from "../arch/vm-exit-reasons.ts";
 import type { Event } from "../cpu/fault.ts";
 import { VmExit } from "../cpu/vmx-socket.ts";
 import { apicAccessDuringDelivery } from "./apic-virtualization/apic-access.ts";
-import type { VmxProcessor } from "./vmx-processor.ts";
+import type { VmxGuest } from "./vmx-guest.ts";
 
 /** What only the moment of the VM exit tells about an access to memory: whether an event was being delivered, whether IRET had unblocked NMIs. */
-export const accessExit = (vmx: VmxProcessor, exit: VmExit, during: Event | undefined): VmExit => {
+export const accessExit = (vmx: VmxGuest, exit: VmExit, during: Event | undefined): VmExit => {
   if (during !== undefined)
     return exit.reason === ExitReason.APIC_ACCESS
       ? new VmExit(exit.reason, apicAccessDuringDelivery(exit.qualification), exit.details)

@@ -14,7 +14,7 @@ import { GuestPhysicalAccess, GuestPhysicalTranslation, VmExit } from "../cpu/vm
 import { apicAccessByGuestPhysicalAddress } from "./apic-virtualization/apic-access.ts";
 import { logPage, pageLogFull } from "./page-modification-log.ts";
 import { fieldOffset } from "./vmcs.ts";
-import type { VmxProcessor } from "./vmx-processor.ts";
+import type { VmxGuest } from "./vmx-guest.ts";
 
 /**
  * SDM Vol. 3, "The Extended Page-Table Mechanism (EPT)": guest-physical to physical address, with every rule of EPT violations
@@ -72,7 +72,7 @@ const findTraits = (model: CpuModel): EptTraits => {
 
 /** `VmxSocket.translateGuestPhysical`. */
 export const translateGuestPhysical = (
-  vmx: VmxProcessor,
+  vmx: VmxGuest,
   address: number,
   access: number,
   linearHigh: number,
@@ -87,7 +87,7 @@ export const translateGuestPhysical = (
 };
 
 const walkEpt = (
-  vmx: VmxProcessor,
+  vmx: VmxGuest,
   address: number,
   access: number,
   linearHigh: number,
@@ -167,7 +167,7 @@ const wantedRight = (access: number, modeBased: boolean, flags: boolean): number
 };
 
 /** SDM Vol. 3, "Accessed and Dirty Flags for EPT" and "Page-Modification Logging": the exit if the log is full. */
-const setFlags = (vmx: VmxProcessor, address: number, used: number, write: boolean): VmExit | undefined => {
+const setFlags = (vmx: VmxGuest, address: number, used: number, write: boolean): VmExit | undefined => {
   const leaf = used - 1;
   let complete = true;
   for (let n = 0; n < leaf; n++) if ((usedLow[n]! & A) === 0) complete = false;
@@ -189,7 +189,7 @@ const setFlags = (vmx: VmxProcessor, address: number, used: number, write: boole
 
 /** `rights`: R, W, X and XU over all levels, 0 where an entry is not present; `entryHigh` of the entry that decides about #VE. */
 const violation = (
-  vmx: VmxProcessor,
+  vmx: VmxGuest,
   address: number,
   access: number,
   linearHigh: number,

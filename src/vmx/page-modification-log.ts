@@ -1,5 +1,5 @@
 import { fieldOffset } from "./vmcs.ts";
-import type { VmxProcessor } from "./vmx-processor.ts";
+import type { VmxGuest } from "./vmx-guest.ts";
 
 /** SDM Vol. 3, "Page-Modification Logging": a page of 512 guest-physical addresses, filled from its end. */
 
@@ -9,10 +9,10 @@ const entries = 512;
 const TWO32 = 0x1_0000_0000;
 
 /** The index is not in the range 0-511. */
-export const pageLogFull = ({ vmcs }: VmxProcessor): boolean => (vmcs.low(pmlIndex) & 0xffff) >= entries;
+export const pageLogFull = ({ vmcs }: VmxGuest): boolean => (vmcs.low(pmlIndex) & 0xffff) >= entries;
 
 /** Enter the page of a guest-physical address; there is room for it. */
-export const logPage = ({ vmcs, core }: VmxProcessor, address: number): void => {
+export const logPage = ({ vmcs, core }: VmxGuest, address: number): void => {
   const index = vmcs.low(pmlIndex) & 0xffff;
   const base = (vmcs.high(pmlAddress) & 0xf_ffff) * TWO32 + ((vmcs.low(pmlAddress) & 0xffff_f000) >>> 0);
   core.physical.write(base + 8 * index, (address & 0xffff_f000) >>> 0, 4);

@@ -4,7 +4,7 @@ import { deliver } from "../cpu/exceptions.ts";
 import type { VmExit } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
 import { fieldOffset } from "./vmcs.ts";
-import type { VmxProcessor } from "./vmx-processor.ts";
+import type { VmxGuest } from "./vmx-guest.ts";
 
 /** SDM Vol. 3, "Virtualization Exceptions": EPT violations that the guest takes itself, as #VE. */
 
@@ -22,7 +22,7 @@ const area = { reason: 0, /** All ones from a #VE until the guest clears it. */ 
  * Deliver a convertible EPT violation as #VE, unless CR0.PE is 0 or the area is busy: then it is the VM exit. The caller knows
  * that no event was being delivered.
  */
-export const virtualizationException = (vmx: VmxProcessor, violation: VmExit): boolean => {
+export const virtualizationException = (vmx: VmxGuest, violation: VmExit): boolean => {
   const { vmcs, core } = vmx;
   const { physical } = core;
   if ((core.state.view.getUint32(cr0Offset, true) & PE) === 0) return false;

@@ -7,7 +7,7 @@ import { VmExit } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { isValidEptp } from "./eptp.ts";
 import { fieldOffset } from "./vmcs.ts";
-import type { VmxProcessor } from "./vmx-processor.ts";
+import type { VmxGuest } from "./vmx-guest.ts";
 
 /** SDM Vol. 3, "VM Functions". */
 
@@ -21,7 +21,7 @@ const eptpListAddress = fieldOffset("control.eptpListAddress");
 const listEntries = 512;
 
 /** VM function 0, "EPTP Switching": to entry ECX of the list. False is a VM exit. */
-const switchEptp = (vmx: VmxProcessor): boolean => {
+const switchEptp = (vmx: VmxGuest): boolean => {
   const { vmcs, core } = vmx;
   const index = core.state.low32("RCX");
   if (index >= listEntries) return false;
@@ -35,7 +35,7 @@ const switchEptp = (vmx: VmxProcessor): boolean => {
 };
 
 /** VMFUNC in non-root operation, at any privilege level. */
-export const vmFunction = (vmx: VmxProcessor, instruction: Instruction): Fault | undefined => {
+export const vmFunction = (vmx: VmxGuest, instruction: Instruction): Fault | undefined => {
   const { vmcs, core } = vmx;
   const number = core.state.low32("RAX");
   if (!(vmx.secondary & enableVMFunctions) || number > 63) return new Fault(Exception.UD);

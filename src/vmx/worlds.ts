@@ -2,7 +2,7 @@ import { EPTP } from "../arch/ept-entries.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import { maximumWorlds } from "../cpu/tlb.ts";
 import { fieldOffset } from "./vmcs.ts";
-import type { VmxProcessor } from "./vmx-processor.ts";
+import type { VmxGuest, WorldNumbers } from "./vmx-guest.ts";
 
 /**
  * Worlds: numbers of what tags cached translations beyond PCID (SDM Vol. 3, "Caching Translation Information"): VPID and
@@ -29,15 +29,15 @@ interface World {
   readonly controls: number;
 }
 
-export class Worlds {
-  readonly #vmx: VmxProcessor;
+export class Worlds implements WorldNumbers {
+  readonly #vmx: VmxGuest;
   /** By VPID. */
   #byVpid = new Map<number, World[]>();
   #byNumber = new Map<number, World>();
   #next = 1;
   #last: World = { number: 0, vpid: -1, low: 0, high: 0, controls: 0 };
 
-  constructor(vmx: VmxProcessor) {
+  constructor(vmx: VmxGuest) {
     this.#vmx = vmx;
   }
 
@@ -109,7 +109,7 @@ export class Worlds {
 }
 
 /** INVEPT: of an EPT pointer's EP4TA, or without one of all. */
-export const invalidateEpt = (vmx: VmxProcessor, eptp: bigint | undefined): void => {
+export const invalidateEpt = (vmx: VmxGuest, eptp: bigint | undefined): void => {
   const { worlds } = vmx;
   vmx.eptCache.clear();
   if (eptp === undefined) {
@@ -123,7 +123,7 @@ export const invalidateEpt = (vmx: VmxProcessor, eptp: bigint | undefined): void
 
 /** INVVPID: of one VPID, or without one of all but 0; of one linear address only; with global pages kept. */
 export const invalidateVpid = (
-  vmx: VmxProcessor,
+  vmx: VmxGuest,
   vpid: number | undefined,
   address?: bigint,
   retainingGlobals = false,
@@ -139,7 +139,7 @@ export const invalidateVpid = (
 };
 
 /** VM entries and VM exits without "enable VPID" invalidate everything of VPID 0. */
-export const invalidateOnTransition = (vmx: VmxProcessor): void => {
+export const invalidateOnTransition = (vmx: VmxGuest): void => {
   if (vmx.secondary & enableVPID) return;
   const { worlds } = vmx;
   vmx.core.invalidate({ kind: "all", worlds: (world) => worlds.hasVpid(world, 0) });

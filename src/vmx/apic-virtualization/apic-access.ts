@@ -9,7 +9,7 @@ import { type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
 import { Access } from "../../cpu/page-walk.ts";
 import { VmExit } from "../../cpu/vmx-socket.ts";
 import { fieldOffset } from "../vmcs.ts";
-import type { VmxProcessor } from "../vmx-processor.ts";
+import type { VmxGuest } from "../vmx-guest.ts";
 import { virtualApicPage } from "./virtual-apic.ts";
 
 /** SDM Vol. 3, "Virtualizing Memory-Mapped APIC Accesses". */
@@ -30,7 +30,7 @@ for (const [first, last, access] of virtualizedRegisters)
   for (let offset = first; offset <= last; offset += 16) registers[offset >>> 4] = access === "rw" ? 3 : 1;
 
 /** Physical address of the APIC-access page of the running guest; -1 without "virtualize APIC accesses". */
-export const apicAccessPage = ({ secondary, vmcs }: VmxProcessor): number =>
+export const apicAccessPage = ({ secondary, vmcs }: VmxGuest): number =>
   (secondary & virtualizeAPICAccesses) === 0
     ? -1
     : (vmcs.high(apicAccessAddress) & 0xf_ffff) * TWO32 + ((vmcs.low(apicAccessAddress) & 0xffff_f000) >>> 0);
@@ -39,7 +39,7 @@ const accessExit = (type: number, offset = 0): VmExit =>
   new VmExit(ExitReason.APIC_ACCESS, BigInt(offset | (type << apicAccessTypeShift)));
 
 /** Is an access of some bytes at an offset virtualized? */
-const isVirtualized = (vmx: VmxProcessor, offset: number, size: number, access: number): boolean => {
+const isVirtualized = (vmx: VmxGuest, offset: number, size: number, access: number): boolean => {
   if ((vmx.processorBased & useTPRShadow) === 0 || (access & Access.FETCH) !== 0) return false;
   // Within the low four bytes of 16.
   if (size > 4 || (offset & 0xf) + size > 4) return false;
@@ -52,7 +52,7 @@ const isVirtualized = (vmx: VmxProcessor, offset: number, size: number, access: 
 
 /** `VmxSocket.apicAccess`: by linear address. */
 export const virtualizeApicAccess = (
-  vmx: VmxProcessor,
+  vmx: VmxGuest,
   offset: number,
   size: number,
   access: number,

@@ -1,6 +1,6 @@
 import { selfIpiShorthand, selfIpiZeroBits, VirtualApic } from "../../arch/virtual-apic.ts";
 import type { VmExit } from "../../cpu/vmx-socket.ts";
-import type { VmxProcessor } from "../vmx-processor.ts";
+import type { VmxGuest } from "../vmx-guest.ts";
 import { PendingKind, postpone, takeApicWrite, takeExit } from "./pending.ts";
 import { readVirtual, writeVirtual } from "./virtual-apic.ts";
 import {
@@ -15,7 +15,7 @@ import {
 const { VTPR, VEOI, VICR_LO, VICR_HI } = VirtualApic;
 
 /** An operation has written to the virtual-APIC page: emulation waits for its end. */
-export const postponeApicWrite = (vmx: VmxProcessor, offset: number): void =>
+export const postponeApicWrite = (vmx: VmxGuest, offset: number): void =>
   postpone(vmx, PendingKind.apicWrite, offset);
 
 /** VICR_LO asks for an edge-triggered fixed interrupt with a legal vector to the processor itself. */
@@ -24,7 +24,7 @@ const isSelfIpi = (command: number): boolean =>
   (command & selfIpiShorthand.mask) === selfIpiShorthand.self &&
   (command & 0xf0) !== 0;
 
-const emulate = (vmx: VmxProcessor, offset: number): void => {
+const emulate = (vmx: VmxGuest, offset: number): void => {
   switch (offset & ~3) {
     case VTPR:
       writeVirtual(vmx, VTPR, readVirtual(vmx, VTPR) & 0xff);
@@ -48,7 +48,7 @@ const emulate = (vmx: VmxProcessor, offset: number): void => {
 };
 
 /** At an instruction boundary, before everything else: emulate the write that is over; the trap-like VM exit that is due. */
-export const apicBoundary = (vmx: VmxProcessor): VmExit | undefined => {
+export const apicBoundary = (vmx: VmxGuest): VmExit | undefined => {
   const offset = takeApicWrite(vmx);
   if (offset >= 0) emulate(vmx, offset);
   return takeExit(vmx);

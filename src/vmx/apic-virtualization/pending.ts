@@ -1,7 +1,7 @@
 import { ExitReason } from "../../arch/vm-exit-reasons.ts";
 import { VmExit } from "../../cpu/vmx-socket.ts";
 import { offsetOf } from "../../state/layout.ts";
-import type { VmxProcessor } from "../vmx-processor.ts";
+import type { VmxGuest } from "../vmx-guest.ts";
 
 /**
  * What APIC virtualization leaves for the next instruction boundary, in the processor's state: bit 0 a recognized virtual
@@ -22,23 +22,23 @@ export const PendingKind = {
 } as const;
 export type PendingKind = (typeof PendingKind)[keyof typeof PendingKind];
 
-const read = ({ core }: VmxProcessor): number => core.state.view.getUint32(pendingOffset, true);
-const write = ({ core }: VmxProcessor, value: number): void =>
+const read = ({ core }: VmxGuest): number => core.state.view.getUint32(pendingOffset, true);
+const write = ({ core }: VmxGuest, value: number): void =>
   core.state.view.setUint32(pendingOffset, value, true);
 
-export const clearPending = (vmx: VmxProcessor): void => write(vmx, 0);
+export const clearPending = (vmx: VmxGuest): void => write(vmx, 0);
 
-export const isRecognized = (vmx: VmxProcessor): boolean => (read(vmx) & recognized) !== 0;
-export const recognize = (vmx: VmxProcessor, pending: boolean): void =>
+export const isRecognized = (vmx: VmxGuest): boolean => (read(vmx) & recognized) !== 0;
+export const recognize = (vmx: VmxGuest, pending: boolean): void =>
   write(vmx, pending ? read(vmx) | recognized : read(vmx) & ~recognized);
 
-export const postpone = (vmx: VmxProcessor, kind: PendingKind, operand = 0): void =>
+export const postpone = (vmx: VmxGuest, kind: PendingKind, operand = 0): void =>
   write(vmx, (read(vmx) & recognized) | kind | (operand << operandShift));
 
-export const hasPostponed = (vmx: VmxProcessor): boolean => (read(vmx) & kindMask) !== 0;
+export const hasPostponed = (vmx: VmxGuest): boolean => (read(vmx) & kindMask) !== 0;
 
 /** Page offset of the APIC write that is to be emulated, which is taken; -1 when there is none. */
-export const takeApicWrite = (vmx: VmxProcessor): number => {
+export const takeApicWrite = (vmx: VmxGuest): number => {
   const value = read(vmx);
   if ((value & kindMask) !== PendingKind.apicWrite) return -1;
   write(vmx, value & recognized);
@@ -46,7 +46,7 @@ export const takeApicWrite = (vmx: VmxProcessor): number => {
 };
 
 /** The trap-like VM exit that is due, which is taken. */
-export const takeExit = (vmx: VmxProcessor): VmExit | undefined => {
+export const takeExit = (vmx: VmxGuest): VmExit | undefined => {
   const value = read(vmx);
   const kind = value & kindMask;
   if (kind === PendingKind.none) return undefined;

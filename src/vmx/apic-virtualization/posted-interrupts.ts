@@ -1,7 +1,7 @@
 import { postedInterruptDescriptor, VirtualApic } from "../../arch/virtual-apic.ts";
 import { vmxControl } from "../../arch/vmx-controls.ts";
 import { fieldOffset } from "../vmcs.ts";
-import type { VmxProcessor } from "../vmx-processor.ts";
+import type { VmxGuest } from "../vmx-guest.ts";
 import { readVirtual, writeVirtual } from "./virtual-apic.ts";
 import { request } from "./virtual-interrupts.ts";
 
@@ -17,7 +17,7 @@ const { requests, control, outstanding } = postedInterruptDescriptor;
  * An external interrupt has been acknowledged. True: it was the notification, and the interrupts that were posted are now
  * virtual ones; false: the interrupt causes a VM exit as usual.
  */
-export const processPostedInterrupt = (vmx: VmxProcessor, vector: number): boolean => {
+export const processPostedInterrupt = (vmx: VmxGuest, vector: number): boolean => {
   const { vmcs, core } = vmx;
   const { physical } = core;
   if (!(vmx.pinBased & processPostedInterrupts) || vector !== (vmcs.low(notificationVector) & 0xff))

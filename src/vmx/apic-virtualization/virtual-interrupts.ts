@@ -2,7 +2,7 @@ import { VirtualApic } from "../../arch/virtual-apic.ts";
 import { type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
 import { deliver } from "../../cpu/exceptions.ts";
 import { fieldOffset } from "../vmcs.ts";
-import type { VmxProcessor } from "../vmx-processor.ts";
+import type { VmxGuest } from "../vmx-guest.ts";
 import { clearPending, isRecognized, PendingKind, postpone, recognize } from "./pending.ts";
 import { clearVector, highestVector, readVirtual, setVector, writeVirtual } from "./virtual-apic.ts";
 
@@ -19,35 +19,35 @@ const tprThreshold = fieldOffset("control.tprThreshold");
 const eoiExitBitmap0 = fieldOffset("control.eoiExitBitmap0");
 const { VTPR, VPPR, VEOI, VISR, VIRR } = VirtualApic;
 
-export const deliversVirtualInterrupts = (vmx: VmxProcessor): boolean =>
+export const deliversVirtualInterrupts = (vmx: VmxGuest): boolean =>
   (vmx.secondary & virtualInterruptDelivery) !== 0;
 
 /** Requesting and servicing virtual interrupt: low and high byte of the guest interrupt status. */
-const requesting = ({ vmcs }: VmxProcessor): number => vmcs.low(interruptStatus) & 0xff;
-const servicing = ({ vmcs }: VmxProcessor): number => (vmcs.low(interruptStatus) >>> 8) & 0xff;
-const setStatus = ({ vmcs }: VmxProcessor, rvi: number, svi: number): void =>
+const requesting = ({ vmcs }: VmxGuest): number => vmcs.low(interruptStatus) & 0xff;
+const servicing = ({ vmcs }: VmxGuest): number => (vmcs.low(interruptStatus) >>> 8) & 0xff;
+const setStatus = ({ vmcs }: VmxGuest, rvi: number, svi: number): void =>
   vmcs.setLow(interruptStatus, (svi << 8) | rvi);
 
 /** "PPR Virtualization" */
-const virtualizePpr = (vmx: VmxProcessor): void => {
+const virtualizePpr = (vmx: VmxGuest): void => {
   const tpr = readVirtual(vmx, VTPR) & 0xff;
   const svi = servicing(vmx);
   writeVirtual(vmx, VPPR, tpr >>> 4 >= svi >>> 4 ? tpr : svi & 0xf0);
 };
 
 /** "Evaluation of Pending Virtual Interrupts" */
-const evaluate = (vmx: VmxProcessor): void =>
+const evaluate = (vmx: VmxGuest): void =>
   recognize(
     vmx,
     (vmx.processorBased & interruptWindowExiting) === 0 &&
       requesting(vmx) >>> 4 > (readVirtual(vmx, VPPR) & 0xff) >>> 4,
   );
 
-const tprBelowThreshold = (vmx: VmxProcessor): boolean =>
+const tprBelowThreshold = (vmx: VmxGuest): boolean =>
   (readVirtual(vmx, VTPR) & 0xff) >>> 4 < (vmx.vmcs.low(tprThreshold) & 0xf);
 
 /** "TPR Virtualization": after VTPR has changed. */
-export const virtualizeTpr = (vmx: VmxProcessor): void => {
+export const virtualizeTpr = (vmx: VmxGuest): void => {
   if (deliversVirtualInterrupts(vmx)) {
     virtualizePpr(vmx);
     evaluate(vmx);
@@ -55,7 +55,7 @@ export const virtualizeTpr = (vmx: VmxProcessor): void => {
 };
 
 /** "EOI Virtualization" */
-export const virtualizeEoi = (vmx: VmxProcessor): void => {
+export const virtualizeEoi = (vmx: VmxGuest): void => {
   const vector = servicing(vmx);
   writeVirtual(vmx, VEOI, 0);
   clearVector(vmx, VISR, vector);
@@ -70,19 +70,19 @@ export const virtualizeEoi = (vmx: VmxProcessor): void => {
 };
 
 /** "Self-IPI Virtualization" */
-export const virtualizeSelfIpi = (vmx: VmxProcessor, vector: number): void => {
+export const virtualizeSelfIpi = (vmx: VmxGuest, vector: number): void => {
   setVector(vmx, VIRR, vector);
   request(vmx, vector);
 };
 
 /** RVI becomes at least this vector. */
-export const request = (vmx: VmxProcessor, vector: number): void => {
+export const request = (vmx: VmxGuest, vector: number): void => {
   setStatus(vmx, Math.max(requesting(vmx), vector), servicing(vmx));
   evaluate(vmx);
 };
 
 /** "Virtual-Interrupt Delivery": the recognized interrupt goes through the guest's IDT. The caller knows that it may. */
-export const deliverVirtualInterrupt = (vmx: VmxProcessor, midRepeat = false): void => {
+export const deliverVirtualInterrupt = (vmx: VmxGuest, midRepeat = false): void => {
   const vector = requesting(vmx);
   setVector(vmx, VISR, vector);
   writeVirtual(vmx, VPPR, vector & 0xf0);
@@ -93,11 +93,11 @@ export const deliverVirtualInterrupt = (vmx: VmxProcessor, midRepeat = false): v
 };
 
 /** A virtual interrupt waits for RFLAGS.IF and the end of blocking by STI and MOV SS. */
-export const virtualInterruptPending = (vmx: VmxProcessor): boolean =>
+export const virtualInterruptPending = (vmx: VmxGuest): boolean =>
   deliversVirtualInterrupts(vmx) && isRecognized(vmx);
 
 /** VM entry, once the guest's state is loaded. */
-export const enterVirtualApic = (vmx: VmxProcessor): void => {
+export const enterVirtualApic = (vmx: VmxGuest): void => {
   clearPending(vmx);
   if (deliversVirtualInterrupts(vmx)) {
     virtualizePpr(vmx);
