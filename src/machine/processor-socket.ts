@@ -6,7 +6,7 @@ import { LogicalProcessor } from "../cpu/logical-processor.ts";
 import { powerOn } from "../cpu/reset.ts";
 import type { ApicBus } from "../devices/apic-bus.ts";
 import { LocalApic } from "../devices/local-apic.ts";
-import { VmxProcessor } from "../vmx/vmx-processor.ts";
+import { VtX } from "../vmx/vt-x.ts";
 import { memoryMap } from "./board-map.ts";
 import { setMemoryTypes } from "./board-setup.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -55,7 +55,7 @@ export class ProcessorSocket {
     const bootstrap = index === 0;
     this.apic = this.#localApic(index, bootstrap);
     this.processor = this.#logicalProcessor(index);
-    if (around.model.has("VMX")) this.processor.vmx = new VmxProcessor(this.processor, around.engine);
+    if (around.model.has("VMX")) this.processor.vmx = new VtX(this.processor, around.engine);
     this.#guestTimer = around.clock.timer(`VMX-preemption timer of processor ${index}`, () => {
       this.waiting = false;
     });

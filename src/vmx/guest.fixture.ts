@@ -4,7 +4,7 @@ import { FakeCore } from "../cpu/fake-core.fixture.ts";
 import { GuestMemory } from "../cpu/guest-memory.ts";
 import { VmxOperation } from "../cpu/vmx-socket.ts";
 import { fieldOffset } from "./vmcs.ts";
-import { VmxProcessor } from "./vmx-processor.ts";
+import { VtX } from "./vt-x.ts";
 
 /** A processor in VMX non-root operation, with 4 MiB of RAM and a VMCS, and nothing entered: for tests of what its guest does. */
 
@@ -22,7 +22,7 @@ const vmcsRegion = 0xc000;
 export class TestGuest {
   readonly core: FakeCore;
   readonly memory: GuestMemory;
-  readonly vmx: VmxProcessor;
+  readonly vmx: VtX;
 
   constructor(controls: readonly ControlKey[] = [], minus: readonly string[] = []) {
     this.core = new FakeCore("default", { plus: features, minus });
@@ -32,7 +32,7 @@ export class TestGuest {
     // What the fixture of the core writes is the guest's RAM, too.
     const ram = new DataView(this.memory.memory.buffer, this.memory.offsetOf(0), ramBytes);
     Object.assign(this.core, { physical: this.memory, memory: ram });
-    this.vmx = new VmxProcessor(this.core, { guest: this.memory, observer: undefined });
+    this.vmx = new VtX(this.core, { guest: this.memory, observer: undefined });
     this.vmx.vmcs.base = this.memory.offsetOf(vmcsRegion);
     this.core.vmx = this.vmx;
     this.core.state["vmx.operation"] = VmxOperation.nonRoot;

@@ -10,7 +10,7 @@ import { GuestMemory } from "../cpu/guest-memory.ts";
 import { procedures } from "../cpu/procedures.ts";
 import { VmExit, VmxOperation } from "../cpu/vmx-socket.ts";
 import { fieldOffset } from "./vmcs.ts";
-import { VmxProcessor } from "./vmx-processor.ts";
+import { VtX } from "./vt-x.ts";
 
 /** A processor with VT-x in 64-bit mode at CPL 0, for tests of single instructions, in and outside VMX operation. */
 
@@ -34,7 +34,7 @@ const flagNames = [[1, "CF"], [4, "PF"], [16, "AF"], [64, "ZF"], [128, "SF"], [2
 export class TestHost {
   readonly core: FakeCore;
   readonly memory: GuestMemory;
-  readonly vmx: VmxProcessor;
+  readonly vmx: VtX;
   /** VMfails that an observer was told of. */
   readonly failures: { readonly instruction: string; readonly error: number | undefined }[] = [];
 
@@ -53,7 +53,7 @@ export class TestHost {
       vmFail: ({ instruction, error }) =>
         this.failures.push({ instruction: instruction.row.semantics.mnemonic, error }),
     };
-    this.vmx = new VmxProcessor(this.core, { guest: this.memory, observer });
+    this.vmx = new VtX(this.core, { guest: this.memory, observer });
     this.core.vmx = this.vmx;
     const { state } = this.core;
     state.CR0 |= CR0.PE | CR0.PG | CR0.NE;

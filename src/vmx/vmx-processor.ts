@@ -2,39 +2,18 @@ import { CR0 } from "../arch/control-registers.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import type { Core } from "../cpu/core.ts";
 import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
-import type { Event, Fault } from "../cpu/fault.ts";
 import type { GuestMemory } from "../cpu/guest-memory.ts";
 import { codeSize } from "../cpu/mode.ts";
-import {
-  type GuestPhysicalTranslation,
-  type VmExit,
-  VmxOperation,
-  type VmxSocket,
-} from "../cpu/vmx-socket.ts";
-import type { Instruction } from "../isa/instruction.ts";
+import { VmxOperation } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
-import { accessExit } from "./access-exit.ts";
-import { apicAccessPage, virtualizeApicAccess } from "./apic-virtualization/apic-access.ts";
-import { postponeApicWrite } from "./apic-virtualization/apic-write.ts";
-import { clearPending } from "./apic-virtualization/pending.ts";
-import { enterVirtualApic } from "./apic-virtualization/virtual-interrupts.ts";
 import { capabilitiesOf, type VmxCapabilities } from "./capabilities.ts";
-import { EntryChecks } from "./checks/recheck.ts";
+import type { EntryChecks } from "./checks/recheck.ts";
 import type { EntryFacts } from "./entry-facts.ts";
-import { translateGuestPhysical } from "./ept.ts";
 import { EptCache } from "./ept-cache.ts";
-import * as events from "./events.ts";
-import { execute } from "./instructions.ts";
-import { intercept, refused, stepsOf } from "./intercepts/index.ts";
-import { noPauseYet } from "./intercepts/pause.ts";
-import { liveFacts } from "./live-facts.ts";
+import { noPauseYet } from "./pause-loop.ts";
 import { PreemptionTimer } from "./preemption-timer.ts";
-import { guestTimeStamp } from "./time-stamp.ts";
-import { virtualizationException } from "./virtualization-exception.ts";
-import { vmExit } from "./vm-exit.ts";
 import { Vmcs } from "./vmcs.ts";
 import { type VmcsFieldIndex, vmcsFieldIndex } from "./vmcs-fields-of-model.ts";
-import { invalidateOnTransition, Worlds } from "./worlds.ts";
 
 const operationOffset = offsetOf("vmx.operation");
 const enableEPT = 1 << vmxControl("enableEPT").bit;
@@ -45,11 +24,23 @@ export type EntryRefusal =
   | { readonly kind: "VMfailValid"; readonly error: 7 | 8 }
   | { readonly kind: "VM-entry failure"; readonly reason: 33; readonly qualification: bigint };
 
+/** Numbers of the address spaces that guests have had (worlds.ts). */
+export interface GuestWorlds {
+  /** The running guest's. */
+  current(): number;
+  hasVpid(world: number, vpid: number): boolean;
+  /** Translated by EPT with this EP4TA: bits 51:12 of the EPT pointer, as two halves. */
+  hasRoot(world: number, low: number, high: number): boolean;
+  usesEpt(world: number): boolean;
+  /** The VPID that instructions are about now. */
+  currentVpid(): number;
+}
+
 /**
- * VT-x of one logical processor. The VMX state proper (operation, pointers) is in the processor's state; the fields here
- * are caches of the current VMCS, renewed by VM entry: the controls in force while a guest runs.
+ * VT-x of one logical processor, as its rooms know it. The VMX state proper (operation, pointers) is in the processor's state; the
+ * fields here are caches of the current VMCS, renewed by VM entry: the controls in force while a guest runs.
  */
-export class VmxProcessor implements VmxSocket {
+export abstract class VmxProcessor {
   readonly core: Core;
   readonly engine: Pick<ExecutionEngine, "guest" | "observer">;
   readonly memory: GuestMemory;
@@ -74,11 +65,11 @@ export class VmxProcessor implements VmxSocket {
   transitions = 0;
 
   /** What the checks of VM entry look at. */
-  readonly facts: EntryFacts;
+  abstract readonly facts: EntryFacts;
   /** The checks, made again where something has changed. VMWRITE and whatever makes another VMCS current tell it. */
-  readonly checks: EntryChecks;
+  abstract readonly checks: EntryChecks;
   /** Numbers of the address spaces that guests have had. */
-  readonly worlds = new Worlds(this);
+  abstract readonly worlds: GuestWorlds;
   readonly eptCache = new EptCache();
 
   readonly preemptionTimer: PreemptionTimer;
@@ -103,8 +94,6 @@ export class VmxProcessor implements VmxSocket {
     this.fields = vmcsFieldIndex(core.model);
     this.writesInformation = this.capability.has("vmwriteAnyField");
     this.preemptionTimer = new PreemptionTimer(core);
-    this.facts = liveFacts(this);
-    this.checks = new EntryChecks(this.facts);
   }
 
   get observer(): Observer | undefined {
@@ -132,135 +121,26 @@ export class VmxProcessor implements VmxSocket {
     return this.capability.msrs.get(index);
   }
 
-  // VM entry and VM exit (vm-entry.ts, vm-exit.ts) tell when a guest starts and stops.
-
-  /** The first check of VM entry that does not hold, of those that need be made again. */
-  refusal(): EntryRefusal | undefined {
-    const failure = this.checks.refusal();
-    if (failure === undefined) return undefined;
-    const { check, group } = failure;
-    const { otherwise } = group;
-    return otherwise.kind === "VMfailValid"
-      ? otherwise
-      : { ...otherwise, qualification: BigInt(check.qualification ?? 0) };
+  get eptEnabled(): boolean {
+    return (this.secondary & enableEPT) !== 0 && this.nonRoot;
   }
-
-  /** The guest's state is loaded. */
-  enterGuest(): void {
-    this.transitions++;
-    this.monitorTrapPending = false;
-    this.eventDelivered = false;
-    // VMLAUNCH or VMRESUME itself has not retired yet.
-    this.monitorTrapFrom = (this.core.state.low32("retired") + 1) >>> 0;
-    this.nmiUnblockedByIret = false;
-    invalidateOnTransition(this);
-    enterVirtualApic(this);
-    this.pauseLoop = noPauseYet();
-    this.core.state["vmx.steps"] = stepsOf(this);
-  }
-
-  /** VM entry is complete, but for event injection. */
-  entered(): void {}
-
-  /** The host's state is loaded. */
-  leaveGuest(): void {
-    this.transitions++;
-    this.preemptionTimer.stop();
-    invalidateOnTransition(this);
-    clearPending(this);
-    this.monitorTrapPending = false;
-    this.core.state["vmx.steps"] = 0;
-  }
-
-  /** Blocking by NMI after a VM exit that no NMI caused. */
-  physicalNmiBlocking(blocking: number): number {
-    return events.physicalNmiBlocking(this, blocking);
-  }
-
   /** Bits of RIP. */
   instructionPointerWidth(): 16 | 32 | 64 {
     return codeSize(this.core.state);
   }
 
-  // VmxSocket
+  // What VM entry, VM exit and events ask of other rooms; vt-x.ts has the answers.
 
-  intercept(instruction: Instruction): Fault | "done" | undefined {
-    return intercept(this, instruction);
-  }
-  refused(instruction: Instruction): Fault {
-    return refused(this, instruction);
-  }
-  execute(instruction: Instruction): Fault | undefined {
-    return execute(this, instruction);
-  }
-  unblockNmis(): void {
-    events.unblockNmis(this);
-  }
-  interceptEvent(event: Event, during: Event | undefined): boolean {
-    return events.interceptEvent(this, event, during);
-  }
-  interceptTripleFault(): boolean {
-    return events.interceptTripleFault(this);
-  }
-  exit(exit: VmExit, during: Event | undefined): void {
-    if (exit.details.convertible && during === undefined && virtualizationException(this, exit)) return;
-    vmExit(this, accessExit(this, exit, during), undefined, during);
-  }
-  boundaryBeforeTraps(): boolean {
-    return events.boundaryBeforeTraps(this);
-  }
-  boundaryBeforeNmi(): boolean {
-    return events.boundaryBeforeNmi(this);
-  }
-  boundaryBeforeInterrupts(): boolean {
-    return events.boundaryBeforeInterrupts(this);
-  }
-  get externalInterruptExiting(): boolean {
-    return events.exitsExternalInterrupts(this);
-  }
-  get virtualNmis(): boolean {
-    return events.hasVirtualNmis(this);
-  }
-  get wantsInterruptibility(): boolean {
-    return events.wantsInterruptWindow(this);
-  }
-  get wakes(): boolean {
-    return events.wakes(this);
-  }
-  get wakeNs(): number {
-    return this.nonRoot ? this.preemptionTimer.deadlineNs : Number.POSITIVE_INFINITY;
-  }
-  instructionsAllowed(): number {
-    if (events.stepsByMonitorTrap(this)) return 1;
-    return this.preemptionTimer.active
-      ? Math.max(1, this.preemptionTimer.deadlineNs - this.core.clockNs())
-      : Number.POSITIVE_INFINITY;
-  }
-  get eptEnabled(): boolean {
-    return (this.secondary & enableEPT) !== 0 && this.nonRoot;
-  }
-  translateGuestPhysical(
-    address: number,
-    access: number,
-    linearHigh: number,
-    linearLow: number,
-  ): GuestPhysicalTranslation | Fault {
-    return translateGuestPhysical(this, address, access, linearHigh, linearLow);
-  }
-  get apicAccessPage(): number {
-    return apicAccessPage(this);
-  }
-  apicAccess(offset: number, size: number, access: number): number | Fault {
-    return virtualizeApicAccess(this, offset, size, access);
-  }
-  apicWritten(offset: number): void {
-    postponeApicWrite(this, offset);
-  }
-  get world(): number {
-    return this.nonRoot ? this.worlds.current() : 0;
-  }
-  readonly sharesVpid = (world: number): boolean => this.worlds.hasVpid(world, this.worlds.currentVpid());
-  guestTimeStamp(host: bigint): bigint {
-    return guestTimeStamp(this, host);
-  }
+  /** The first check of VM entry that does not hold, of those that need be made again. */
+  abstract refusal(): EntryRefusal | undefined;
+  /** The guest's state is loaded. */
+  abstract enterGuest(): void;
+  /** VM entry is complete, but for event injection. */
+  abstract entered(): void;
+  /** The host's state is loaded. */
+  abstract leaveGuest(): void;
+  /** Blocking by NMI after a VM exit that no NMI caused. */
+  abstract physicalNmiBlocking(blocking: number): number;
+  /** Physical address of the APIC-access page; -1 when there is none. */
+  abstract readonly apicAccessPage: number;
 }

@@ -5,7 +5,7 @@ import { machineCode } from "../../src/asm/index.ts";
 import type { Tier } from "../../src/cpu/execution-engine.ts";
 import { powerOn } from "../../src/cpu/reset.ts";
 import { VmxOperation } from "../../src/cpu/vmx-socket.ts";
-import { VmxProcessor } from "../../src/vmx/vmx-processor.ts";
+import { VtX } from "../../src/vmx/vt-x.ts";
 import { bareProcessor } from "./bare-processor.ts";
 
 const code = 0x1000;
@@ -14,7 +14,7 @@ const vmcs = 0x2000;
 /** Run 16-bit code in VMX non-root operation up to a VM exit: its reason and RIP, or where HLT was reached. */
 const run = (tier: Tier, text: string, controls: readonly ControlKey[]): string => {
   const { guest, engine, processor } = bareProcessor(1 << 20);
-  const vmx = new VmxProcessor(processor, engine);
+  const vmx = new VtX(processor, engine);
   processor.vmx = vmx;
   const { state } = processor;
   powerOn(processor, true);

@@ -8,7 +8,7 @@ import type { Tier } from "../../src/cpu/execution-engine.ts";
 import { setSegment } from "../../src/cpu/segmentation.ts";
 import { type VmExit, VmxOperation } from "../../src/cpu/vmx-socket.ts";
 import { fieldOffset } from "../../src/vmx/vmcs.ts";
-import { VmxProcessor } from "../../src/vmx/vmx-processor.ts";
+import { VtX } from "../../src/vmx/vt-x.ts";
 import { invalidateEpt } from "../../src/vmx/worlds.ts";
 import { bareProcessor } from "../conformance/bare-processor.ts";
 
@@ -26,7 +26,7 @@ const EPTP = 0x1_001en;
 const guestOf = (tier: Tier, text: string, ...controls: ControlKey[]) => {
   const { guest: memory, engine, processor } = bareProcessor(4 << 20, model);
   engine.tier = tier;
-  const vmx = new VmxProcessor(processor, engine);
+  const vmx = new VtX(processor, engine);
   processor.vmx = vmx;
   const exits: VmExit[] = [];
   const { state } = processor;

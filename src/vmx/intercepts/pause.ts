@@ -15,15 +15,6 @@ const pleWindow = fieldOffset("control.pleWindow");
 /** Might a PAUSE of this guest exit? */
 export const watchesPause = (vmx: VmxProcessor): boolean => pauseExiting(vmx) || pauseLoopExiting(vmx);
 
-/** A spin loop as PAUSE-loop exiting sees it: times of its first PAUSE and of the last one; ticks of the TSC. */
-export interface PauseLoop {
-  first: number;
-  last: number;
-}
-
-/** Before the first PAUSE after VM entry. */
-export const noPauseYet = (): PauseLoop => ({ first: 0, last: Number.NEGATIVE_INFINITY });
-
 const spins = ({ core, vmcs, pauseLoop }: VmxProcessor): boolean => {
   // The TSC counts nanoseconds of virtual time.
   const now = core.clockNs();
