@@ -1,5 +1,6 @@
 import { RFLAGS } from "../arch/flags.ts";
 import type { VmInstructionErrorNumber } from "../arch/vm-instruction-errors.ts";
+import type { Core } from "../cpu/core.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
 import { fieldOffset, type Vmcs } from "./vmcs.ts";
@@ -18,9 +19,11 @@ const statusFlags = Number(RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAG
 /** Blocking by STI or MOV SS. */
 const shadow = 3;
 
-/** Go on at the next instruction. */
-export const goOn = (vmx: VmxProcessor, { length, codeSize }: Instruction): void => {
-  const { view } = vmx.core.state;
+/** Go on at the next instruction: blocking by STI or MOV SS ends. */
+export const goOn = ({ core }: { readonly core: Core }, { length, codeSize }: Instruction): void => {
+  const { view } = core.state;
+  const blocking = view.getUint32(interruptibilityOffset, true);
+  if (blocking & shadow) view.setUint32(interruptibilityOffset, blocking & ~shadow, true);
   const low = view.getUint32(ripOffset, true) + length;
   if (codeSize === 16) view.setUint32(ripOffset, low & 0xffff, true);
   else view.setUint32(ripOffset, low >>> 0, true);
@@ -31,8 +34,6 @@ export const goOn = (vmx: VmxProcessor, { length, codeSize }: Instruction): void
 const finish = (vmx: VmxProcessor, instruction: Instruction, flags: number): undefined => {
   const { view } = vmx.core.state;
   view.setUint32(flagsOffset, (view.getUint32(flagsOffset, true) & ~statusFlags) | flags, true);
-  const blocking = view.getUint32(interruptibilityOffset, true);
-  if (blocking & shadow) view.setUint32(interruptibilityOffset, blocking & ~shadow, true);
   goOn(vmx, instruction);
 };
 

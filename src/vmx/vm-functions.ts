@@ -2,10 +2,10 @@ import { Exception } from "../arch/exceptions.ts";
 import { ExitReason } from "../arch/vm-exit-reasons.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import { Fault } from "../cpu/fault.ts";
-import { nextRip } from "../cpu/operands.ts";
 import { VmExit } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { isValidEptp } from "./eptp.ts";
+import { goOn } from "./outcome.ts";
 import { fieldOffset } from "./vmcs.ts";
 import type { VmxGuest } from "./vmx-guest.ts";
 
@@ -43,6 +43,6 @@ export const vmFunction = (vmx: VmxGuest, instruction: Instruction): Fault | und
   // No other function exists, and VM entry refuses to enable one.
   if (enabled === 0n || number !== 0 || !switchEptp(vmx))
     return new VmExit(ExitReason.VMFUNC, 0n, { instructionLength: instruction.length });
-  core.state.RIP = nextRip(core, instruction);
+  goOn(vmx, instruction);
   return undefined;
 };
