@@ -7,8 +7,11 @@ import { VmExit } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
 import { apicBoundary } from "./apic-virtualization/apic-write.ts";
 import { hasPostponed } from "./apic-virtualization/pending.ts";
-import { processPostedInterrupt } from "./apic-virtualization/posted-interrupts.ts";
-import { deliverVirtualInterrupt, virtualInterruptPending } from "./apic-virtualization/virtual-interrupts.ts";
+import { takePostedInterrupts } from "./apic-virtualization/posted-interrupts.ts";
+import {
+  deliverVirtualInterrupt,
+  virtualInterruptPending,
+} from "./apic-virtualization/virtual-interrupts.ts";
 import { interruption, interruptionOf } from "./interruption.ts";
 import { vmExit } from "./vm-exit.ts";
 import { fieldOffset } from "./vmcs.ts";
@@ -217,7 +220,7 @@ const externalInterrupt = (vmx: VmxProcessor): boolean => {
     return true;
   }
   const event: Event = { type: "external interrupt", vector: vmx.core.apic.acknowledge() };
-  if (processPostedInterrupt(vmx, event.vector)) return virtualInterrupt(vmx);
+  if (takePostedInterrupts(vmx, event.vector)) return virtualInterrupt(vmx);
   const exit = new VmExit(ExitReason.EXTERNAL_INTERRUPT, 0n, {
     interruptionInformation: interruptionOf(event),
   });

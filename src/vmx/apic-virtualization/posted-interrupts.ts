@@ -17,7 +17,7 @@ const { requests, control, outstanding } = postedInterruptDescriptor;
  * An external interrupt has been acknowledged. True: it was the notification, and the interrupts that were posted are now
  * virtual ones; false: the interrupt causes a VM exit as usual.
  */
-export const processPostedInterrupt = (vmx: VmxGuest, vector: number): boolean => {
+export const takePostedInterrupts = (vmx: VmxGuest, vector: number): boolean => {
   const { vmcs, core } = vmx;
   const { physical } = core;
   if (!(vmx.pinBased & processPostedInterrupts) || vector !== (vmcs.low(notificationVector) & 0xff))

@@ -12,7 +12,7 @@ import { TestGuest } from "../guest.fixture.ts";
 import { apicAccessDuringDelivery } from "./apic-access.ts";
 import { readCr8, readX2ApicMsr, writeCr8, writeX2ApicMsr } from "./apic-registers.ts";
 import { apicBoundary } from "./apic-write.ts";
-import { processPostedInterrupt } from "./posted-interrupts.ts";
+import { takePostedInterrupts } from "./posted-interrupts.ts";
 import { enterVirtualApic } from "./virtual-interrupts.ts";
 
 const apicPage = 0x20_0000;
@@ -459,7 +459,7 @@ describe("posted interrupts", () => {
 
   it("leave every other vector to the host", () => {
     const { guest, ended } = posting();
-    expect(processPostedInterrupt(guest.vmx, 0xf3)).toBe(false);
+    expect(takePostedInterrupts(guest.vmx, 0xf3)).toBe(false);
     guest.write("control.postedInterruptNotificationVector", 0xf1);
     expect(guest.vmx.boundaryBeforeInterrupts()).toBe(true);
     expect(guest.vmx.nonRoot).toBe(false);
