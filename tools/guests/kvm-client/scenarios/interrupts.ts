@@ -1,6 +1,10 @@
 import { GUESTDBG_SINGLE_STEP, kvmRun, realMode } from "../kvm.ts";
+import { longMode, longModePaging } from "../long-mode.ts";
 import { guestCode, type Scenario, scenario, tellTale } from "../scenario.ts";
+import { gate64, segmentDescriptor } from "./descriptors.ts";
 
+const GDT = 0x4000;
+const IDT = 0x4800;
 const VECTOR = 0x40;
 const NMI_VECTOR = 2;
 
@@ -69,6 +73,7 @@ export const interruptScenario: Scenario = scenario("interrupt", (s) => {
   s.ok("an interrupt after HLT is served, and HLT is over");
 });
 
+/** In 64-bit mode, as KVM without "unrestricted guest" does not keep a second NMI waiting in real mode. */
 export const nonMaskableInterruptScenario: Scenario = scenario("nmi", (s) => {
   const text = `
         out 0x58, al
@@ -77,22 +82,26 @@ begun:  nop
 ended:  hlt
 serve:  out 0x59, al
 first:  out 0x5a, al
-second: iret
+second: iretq
 `;
-  const code = guestCode(16, 0x1000, text);
+  const code = guestCode(64, 0x1000, text);
   const at = (name: string): bigint => code.label(name);
   s.need("USER_NMI");
   s.create();
+  longModePaging(s);
   s.load(code);
-  s.store(4 * NMI_VECTOR, at("serve"));
-  s.codeTypeIsOpen();
-  s.set({ ...tellTale(16), rip: 0x1000n }, realMode());
+  s.store(GDT, 0, segmentDescriptor({ type: 0xb, size: 64 }), segmentDescriptor({ type: 3, size: 32 }));
+  s.store(IDT + 16 * NMI_VECTOR, ...gate64(8, at("serve")));
+  const tables = { gdt: { base: BigInt(GDT), limit: 0x17 }, idt: { base: BigInt(IDT), limit: 0xff } };
+  s.supportedCpuid();
+  s.set({ ...tellTale(64), rsp: 0x6000n, rip: 0x1000n }, { ...longMode(), ...tables });
+  const frame = new Uint8Array(new BigUint64Array([at("begun"), 8n, 2n, 0x6000n, 0x10n]).buffer);
   s.out(0x58, [0x11]);
   s.nonMaskableInterrupt();
   s.out(0x59, [0x11]);
-  const inside = { rsp: 0x7ffan, rip: at("first") - 2n };
+  const inside = { rsp: 0x6000n - 40n, rip: at("first") - 2n };
   s.registers("in the handler", inside, { orRip: at("first") });
-  s.memory(0x7ff8, new Uint8Array([0, 0, Number(at("begun") & 0xffn), 0x10, 0, 0, 2, 0]), "the NMI's frame");
+  s.memory(0x6000 - 40, frame, "the NMI's frame");
   s.ok("KVM_NMI reaches the guest's handler with IF 0");
   s.nonMaskableInterrupt();
   s.out(0x5a, [0x11]);
@@ -100,11 +109,11 @@ second: iret
   s.ok("a second NMI waits while the first is served");
   s.out(0x59, [0x11]);
   s.registers("in the second handler", { rip: at("first") - 2n }, { orRip: at("first") });
-  s.memory(0x7ff8, new Uint8Array([0, 0, Number(at("begun") & 0xffn), 0x10, 0, 0, 2, 0]), "the second frame");
+  s.memory(0x6000 - 40, frame, "the second frame");
   s.ok("it comes right after the first one's IRET");
   s.out(0x5a, [0x11]);
   s.out(0x5b, [0x11]);
-  s.registers("after both", { rsp: 0x8000n, rip: at("ended") - 2n }, { orRip: at("ended") });
+  s.registers("after both", { rsp: 0x6000n, rip: at("ended") - 2n }, { orRip: at("ended") });
   s.ok("IRET goes on where the first NMI came");
 });
 
