@@ -70,7 +70,10 @@ export class Pc {
     });
     if (configuration.hasFirmware) return;
     setUpChipset(this.chipset);
-    for (const { processor } of this.#sockets) allowVmx(processor);
+    for (const { processor } of this.#sockets.toReversed()) {
+      processor.select();
+      allowVmx(processor);
+    }
     this.#sockets[0]!.apic.virtualWire();
   }
 
