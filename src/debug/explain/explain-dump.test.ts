@@ -180,6 +180,18 @@ Lines that are not understood:
   });
 });
 
+describe("a long log", () => {
+  it("is told of each VMCS at length once, and of some lines that are not understood", () => {
+    const log = Array.from({ length: 30 }, (_, line) => `line ${line} of a kernel log\n`).join("");
+    const text = dumpText(explained(log + kvmLog + broken + broken));
+    expect(text.match(/judged/g)).toHaveLength(2);
+    expect(text).toContain(
+      "VMCS 00000000336523a9, last attempted VM-entry on CPU 8 (line 130): the same as at line 81.\n",
+    );
+    expect(text).toMatch(/ {2}line 20: line 19 of a kernel log\n {2}and 10 more lines\n$/);
+  });
+});
+
 describe("the processor that a dump is judged for", () => {
   it("is a recent one, which allows what the SDM defines: what it refuses, no processor allows", () => {
     // Those of a server of 2023: PKE, LA57 and more in CR4.

@@ -162,17 +162,45 @@ const vmcsText = (vmcs: ExplainedVmcs, dump: ExplainedDump, paint: Paint): strin
   return lines.join("\n");
 };
 
+/** What makes two VMCSs of a log, such as those of an entry tried again and again, alike. */
+const likeness = ({ failures, remarks, reported, undecided }: ExplainedVmcs): string =>
+  JSON.stringify([failures, remarks, reported, undecided.map(({ check }) => check)]);
+
+/** Each VMCS; of those that are alike only the first at length. */
+const vmcsTexts = (dump: ExplainedDump, paint: Paint): string[] => {
+  const told = new Map<string, number>();
+  return dump.vmcses.map((vmcs) => {
+    const key = likeness(vmcs);
+    const before = told.get(key);
+    if (before === undefined) {
+      told.set(key, vmcs.line);
+      return vmcsText(vmcs, dump, paint);
+    }
+    return sentence(`${vmcs.title || "VMCS"} (line ${vmcs.line}): the same as at line ${before}.`).join("\n");
+  });
+};
+
+/** Lines that are not understood and shown, at most: a whole kernel log has thousands. */
+const UNKNOWN_SHOWN = 20;
+
 /** A dump explained, for people. */
 export const dumpText = (dump: ExplainedDump, paint: Paint = plain): string => {
   const { unknownLines, processor } = dump;
-  const unknown = unknownLines.map(
-    ({ line, text, why }) =>
-      `  line ${line}: ${[text, why].filter((word) => word).join(" (")}${text && why ? ")" : ""}`,
-  );
+  const more = unknownLines.length - UNKNOWN_SHOWN;
+  const unknown = unknownLines
+    .slice(0, UNKNOWN_SHOWN)
+    .map(
+      ({ line, text, why }) =>
+        `  line ${line}: ${[text, why].filter((word) => word).join(" (")}${text && why ? ")" : ""}`,
+    );
   return [
-    ...dump.vmcses.map((vmcs) => vmcsText(vmcs, dump, paint)),
+    ...vmcsTexts(dump, paint),
     ...processor.remarks.map((remark) => sentence(`Note: ${remark}.`).join("\n")),
-    ...(unknown.length === 0 ? [] : [`Lines that are not understood:\n${unknown.join("\n")}`]),
+    ...(unknown.length === 0
+      ? []
+      : [
+          `Lines that are not understood:\n${unknown.join("\n")}${more > 0 ? `\n  and ${plural(more, "more line")}` : ""}`,
+        ]),
   ]
     .join("\n\n")
     .concat("\n");
