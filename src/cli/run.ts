@@ -187,7 +187,7 @@ const runBooted = async (
   raw?.begin();
   const reports = reportVmx(
     machine,
-    { ...settings, explains: settings.explains ?? process.stderr.isTTY === true },
+    { ...settings, explains: settings.explains ?? (process.stderr.isTTY === true && !settings.isQuiet) },
     log,
     tell,
     paintFor(process.stderr, process.env),
