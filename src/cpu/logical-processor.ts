@@ -333,6 +333,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
   #boundary(): void {
     const { state, vmx } = this;
     const { view } = state;
+    // A VM exit saves the flags, and the host must not get them.
+    if (vmx?.nonRoot) this.engine.module.settle();
     if (vmx?.nonRoot && vmx.boundaryBeforeTraps()) {
       this.#afterVmExit();
       return;

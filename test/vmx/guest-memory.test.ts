@@ -55,6 +55,7 @@ const guestOf = (tier: Tier, text: string, ...controls: ControlKey[]) => {
   for (const key of ["enableEPT", "enableVPID", ...controls] as const) {
     const { field, bit } = vmxControl(key);
     if (field === "control.processorBased") vmx.processorBased |= 1 << bit;
+    else if (field === "control.pinBased") vmx.pinBased |= 1 << bit;
     else vmx.secondary |= 1 << bit;
   }
   const bytes = machineCode(`bits 32\n${text}\nhlt`, { origin: code.guest });
@@ -76,6 +77,34 @@ const guestOf = (tier: Tier, text: string, ...controls: ControlKey[]) => {
 
 const report = ({ reason, qualification, details }: VmExit): string =>
   `${reason} ${qualification.toString(16)} ${details.guestPhysicalAddress?.toString(16)} ${details.guestLinearAddress?.toString(16)}`;
+
+describe.each(["interpreter", "evaluator"] as const)("a guest that is interrupted on the %s", (tier) => {
+  it("leaves the flags of its last instruction in the VMCS, and none of them to the host", () => {
+    const { vmx, state, resume } = guestOf(
+      tier,
+      `mov ecx, 1000
+       lea esi, [rel_next]
+       lea edx, [beyond]
+       again: dec ecx
+       cmovz esi, edx
+       cmp ecx, 1
+       jmp esi
+       rel_next: jmp again
+       times 4096 - ($ - $$) nop
+       beyond: mov ebx, 1`,
+      "externalInterruptExiting",
+    );
+    // It arrives while the jump to another page is made.
+    Object.assign(vmx.core.apic, {
+      hasInterrupt: () => vmx.nonRoot && state.RIP === BigInt(code.guest + 4096),
+    });
+    resume();
+    expect(vmx.nonRoot).toBe(false);
+    expect(vmx.vmcs.read("exit.reason")).toBe(1n);
+    expect(vmx.vmcs.read("guest.rflags")).toBe(0x97n);
+    expect(state.RBX).toBe(0n);
+  });
+});
 
 describe.each(["interpreter", "evaluator"] as const)("a guest behind EPT on the %s", (tier) => {
   it("runs code and reads and writes data where EPT says, across pages too", () => {
