@@ -2,7 +2,7 @@ import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
 
 /**
  * What Linux KVM's `dump_vmcs` (arch/x86/kvm/vmx/vmx.c) and Xen's `vmcs_dump_vcpu` (xen/arch/x86/hvm/vmx/vmcs.c) print: one row
- * per piece of a line, of all generations since 2015. `{field}` is a hexadecimal number that is the field's value, `{}` one that is none,
+ * per piece of a line, of KVM since 2015 and of Xen. `{field}` is a hexadecimal number that is the field's value, `{}` one that is none,
  * a blank any white space or none (mail wraps lines). Rows are tried in order: what comes first may contain what comes later.
  */
 
@@ -33,7 +33,7 @@ export const dumpLines: Readonly<Record<DumpSection, readonly string[]>> = {
   "Guest State": [
     "CR0: actual={guest.cr0}, shadow={control.cr0ReadShadow}, gh_mask={control.cr0GuestHostMask}",
     "CR4: actual={guest.cr4}, shadow={control.cr4ReadShadow}, gh_mask={control.cr4GuestHostMask}",
-    // Before 2015 Xen printed CR3 so.
+    // Xen before 4.6, and in its other sections.
     "CR3: actual={guest.cr3}, target_count={}",
     "target0={control.cr3Target0}, target1={control.cr3Target1}",
     "target2={control.cr3Target2}, target3={control.cr3Target3}",
@@ -48,7 +48,7 @@ export const dumpLines: Readonly<Record<DumpSection, readonly string[]>> = {
     ...segmentRows, ...tableRows,
     // Not the fields: what KVM has in its list of MSRs, or would like to have.
     "EFER= {} (autoload)", "EFER= {} (effective)",
-    "EFER = {guest.ia32Efer}", "PAT = {guest.ia32Pat}",
+    "EFER = {guest.ia32Efer}", "Guest PAT = {guest.ia32Pat}", "PAT = {guest.ia32Pat}", "TSC Offset = {control.tscOffset}",
     "PreemptionTimer = {guest.vmxPreemptionTimer}", "SM Base = {guest.smbase}",
     "DebugCtl = {guest.ia32Debugctl}", "DebugExceptions = {guest.pendingDebugExceptions}",
     "PerfGlobCtl = {guest.ia32PerfGlobalCtrl}",
@@ -57,12 +57,13 @@ export const dumpLines: Readonly<Record<DumpSection, readonly string[]>> = {
   ],
   "Host State": [
     "Sysenter RSP={host.ia32SysenterEsp} CS:RIP={host.ia32SysenterCs}:{host.ia32SysenterEip}",
-    "RIP = {host.rip} (@) RSP = {host.rsp}", "RIP = {host.rip} RSP = {host.rsp}",
+    "RIP = {host.rip} (@) RSP = {host.rsp}", "RIP = {host.rip} RSP = {host.rsp}", "RSP = {host.rsp} RIP = {host.rip}",
     "CS={host.cs.selector} SS={host.ss.selector} DS={host.ds.selector} ES={host.es.selector} FS={host.fs.selector} GS={host.gs.selector} TR={host.tr.selector}",
+    "CS={host.cs.selector} DS={host.ds.selector} ES={host.es.selector} FS={host.fs.selector} GS={host.gs.selector} SS={host.ss.selector} TR={host.tr.selector}",
     "FSBase={host.fs.base} GSBase={host.gs.base} TRBase={host.tr.base}",
     "GDTBase={host.gdtr.base} IDTBase={host.idtr.base}",
     "CR0={host.cr0} CR3={host.cr3} CR4={host.cr4}",
-    "EFER = {host.ia32Efer}", "PAT = {host.ia32Pat}", "PerfGlobCtl = {host.ia32PerfGlobalCtrl}",
+    "EFER = {host.ia32Efer}", "Host PAT = {host.ia32Pat}", "PAT = {host.ia32Pat}", "PerfGlobCtl = {host.ia32PerfGlobalCtrl}",
     "MSR host autoload:", "#: msr={} value={}",
   ],
   "Control State": [
@@ -70,6 +71,7 @@ export const dumpLines: Readonly<Record<DumpSection, readonly string[]>> = {
     "SecondaryExec={control.secondaryProcessorBased}", "TertiaryExec={control.tertiaryProcessorBased}",
     "EntryControls={control.entryControls}", "ExitControls={control.exitControls}",
     "ExceptionBitmap={control.exceptionBitmap} PFECmask={control.pageFaultErrorCodeMask} PFECmatch={control.pageFaultErrorCodeMatch}",
+    "ExceptionBitmap={control.exceptionBitmap}",
     "VMEntry: intr_info={control.entryInterruptionInformation} errcode={control.entryExceptionErrorCode} ilen={control.entryInstructionLength}",
     "VMExit: intr_info={exit.interruptionInformation} errcode={exit.interruptionErrorCode} ilen={exit.instructionLength}",
     "reason={exit.reason} qualification={exit.qualification}",
@@ -91,5 +93,5 @@ export const dumpLines: Readonly<Record<DumpSection, readonly string[]>> = {
 export const lastAlwaysThere: Readonly<Record<DumpSection, VmcsFieldName>> = {
   "Guest State": "guest.interruptibility",
   "Host State": "host.ia32SysenterEip",
-  "Control State": "control.tscOffset",
+  "Control State": "exit.idtVectoringInformation",
 };

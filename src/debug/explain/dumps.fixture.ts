@@ -122,3 +122,57 @@ Virtual processor ID = 0x000e VMfunc controls = 0000000000000000
   .split("\n")
   .map((line) => `(XEN) ${line}\n`)
   .join("");
+
+/** Xen before 4.6. */
+export const oldXenLog = `*********** VMCS Areas **************
+
+>>> Domain 1 <<<
+\tVCPU 1
+*** Guest State ***
+CR0: actual=0x0000000080050033, shadow=0x0000000080050033, gh_mask=ffffffffffffffff
+CR4: actual=0x00000000000026f0, shadow=0x00000000000006f0, gh_mask=ffffffffffffffff
+CR3: actual=0x0000000000123000, target_count=0
+     target0=0000000000000000, target1=0000000000000000
+     target2=0000000000000000, target3=0000000000000000
+RSP = 0xffffffff82003e90 (0xffffffff82003e90)  RIP = 0xffffffff8101e0a5 (0xffffffff8101e0a6)
+RFLAGS=0x0000000000000246 (0x0000000000000246)  DR7 = 0x0000000000000400
+Sysenter RSP=0000000000000000 CS:RIP=0010:ffffffff81e01620
+CS: sel=0x0010, attr=0xa09b, limit=0xffffffff, base=0x0000000000000000
+DS: sel=0x0000, attr=0x1c000, limit=0xffffffff, base=0x0000000000000000
+SS: sel=0x0018, attr=0xc093, limit=0xffffffff, base=0x0000000000000000
+ES: sel=0x0000, attr=0x1c000, limit=0xffffffff, base=0x0000000000000000
+FS: sel=0x0000, attr=0x1c000, limit=0xffffffff, base=0x0000000000000000
+GS: sel=0x0000, attr=0x1c000, limit=0xffffffff, base=0xffff88803fc00000
+GDTR:                           limit=0x0000007f, base=0xffff88803fc04000
+LDTR: sel=0x0000, attr=0x1c000, limit=0x00000000, base=0x0000000000000000
+IDTR:                           limit=0x00000fff, base=0xffffffff81dd8000
+TR: sel=0x0040, attr=0x008b, limit=0x00002087, base=0xffff88803fc118c0
+Guest PAT = 0x0007010600070106
+TSC Offset = ffffffcf8453199b
+DebugCtl=0000000000000000 DebugExceptions=0000000000000000
+Interruptibility=0000 ActivityState=0000
+*** Host State ***
+RSP = 0xffff83043c057f90  RIP = 0xffff82c4c01e0b60
+CS=e008 DS=0000 ES=0000 FS=0000 GS=0000 SS=0000 TR=e040
+FSBase=0000000000000000 GSBase=0000000000000000 TRBase=ffff82c4c02d5b80
+GDTBase=ffff82c4c02c8000 IDTBase=ffff83043c0d7000
+CR0=0000000080050033 CR3=0000000172a67000 CR4=00000000000026f0
+Sysenter RSP=ffff83043c057fc0 CS:RIP=e008:ffff82c4c022d700
+Host PAT = 0x0000050100070406
+*** Control State ***
+PinBased=0000003f CPUBased=b6a065fa SecondaryExec=000004eb
+EntryControls=000053ff ExitControls=000fefff
+ExceptionBitmap=00060082
+VMEntry: intr_info=00000000 errcode=00000000 ilen=00000000
+VMExit: intr_info=00000000 errcode=00000000 ilen=00000000
+        reason=0000000c qualification=00000000
+IDTVectoring: info=00000000 errcode=00000000
+TPR Threshold = 0x00
+EPT pointer = 0x0000000172a0b01e
+Virtual processor ID = 0x000e
+**************************************
+`
+  .trimEnd()
+  .split("\n")
+  .map((line) => `(XEN) ${line}\n`)
+  .join("");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { cpuModel } from "../../cpu/cpu-model.ts";
-import { kvmLog, oldKvmLog, xenLog } from "./dumps.fixture.ts";
+import { kvmLog, oldKvmLog, oldXenLog, xenLog } from "./dumps.fixture.ts";
 import { type ExplainedDump, type ExplainedVmcs, explainDump } from "./explain-dump.ts";
 import {
   type JudgedProcessor,
@@ -35,6 +35,7 @@ describe("a dump of a VMCS that is fine", () => {
     ["KVM", kvmLog],
     ["older KVM", oldKvmLog],
     ["Xen", xenLog],
+    ["older Xen", oldXenLog],
   ])("fails no check: %s", (_what, log) => {
     const { failures, undecided, checks } = first(log);
     expect(failures).toEqual([]);

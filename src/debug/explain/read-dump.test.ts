@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
 import type { Dump, DumpRefusal } from "./dump.ts";
 import { dumpLines, dumpSections } from "./dump-lines.ts";
-import { kvmLog, oldKvmLog, xenLog } from "./dumps.fixture.ts";
+import { kvmLog, oldKvmLog, oldXenLog, xenLog } from "./dumps.fixture.ts";
 import { fieldNamed } from "./field-lookup.ts";
 import { readDump } from "./read-dump.ts";
 
@@ -159,6 +159,27 @@ describe("a dump of Xen", () => {
   });
 });
 
+describe("a dump of Xen before 4.6", () => {
+  it("is understood whole", () => {
+    const { format, vmcses, unknown } = read(oldXenLog);
+    expect([format, unknown]).toEqual(["Xen", []]);
+    expect(vmcses[0]!.title).toBe("VCPU 1 of domain 1");
+    expect(fields(oldXenLog)).toMatchObject({
+      "guest.cr3": "123000",
+      "control.cr3Target3": "0",
+      "guest.cs.access": "a09b",
+      "guest.ia32Pat": "7010600070106",
+      "control.tscOffset": "ffffffcf8453199b",
+      "host.rip": "ffff82c4c01e0b60",
+      "host.ss.selector": "0",
+      "host.tr.selector": "e040",
+      "host.ia32Pat": "50100070406",
+      "control.exceptionBitmap": "60082",
+      "control.vpid": "e",
+    });
+  });
+});
+
 describe("lines of names and values", () => {
   it("may name fields in many ways", () => {
     const text = `# from my hypervisor
@@ -269,7 +290,13 @@ describe("bad input", () => {
       seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
       return (seed >>> 8) % sides;
     };
-    const originals = [kvmLog, oldKvmLog, xenLog, "GUEST_CR0 = 0x31\nGuest CR4: 2020\n0x6800 = 1\n"];
+    const originals = [
+      kvmLog,
+      oldKvmLog,
+      xenLog,
+      oldXenLog,
+      "GUEST_CR0 = 0x31\nGuest CR4: 2020\n0x6800 = 1\n",
+    ];
     const letters = "0123456789abcdefx=:,*() \n\t\r[]{}|GUEST_CR0#'\"-\u0000\u00e9";
     for (let round = 0; round < 400; round++) {
       if (round % 4 === 0) {
