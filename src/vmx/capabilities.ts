@@ -1,7 +1,7 @@
 import { CR0, CR4 } from "../arch/control-registers.ts";
 import { vmcsFields } from "../arch/vmcs-fields.ts";
 import {
-  controlMsrs, VmxMsr, type VmxMsrName, type VmxTrait, type VmxTraitRow, vmxTraits,
+  controlMsrs, VmxMsr, type VmxMsrName, type VmxTrait, vmxTraits,
 } from "../arch/vmx-capabilities.ts"; // biome-ignore format: one list
 import {
   type ControlFieldName, type ControlKey, default1, vmxControl, vmxControls,
@@ -96,8 +96,6 @@ export const capabilityMsrs = (model: CpuModel): ReadonlyMap<number, bigint> => 
   return msrs;
 };
 
-const traitByKey = new Map<VmxTrait, VmxTraitRow>(vmxTraits.map((trait) => [trait.key, trait]));
-
 export interface FixedBits {
   readonly fixed0: bigint;
   readonly fixed1: bigint;
@@ -164,11 +162,6 @@ export class VmxCapabilities {
 
   has(key: VmxTrait): boolean {
     return this.#traits.has(key);
-  }
-
-  /** Where a trait is reported, for hints. */
-  static traitRow(key: VmxTrait): VmxTraitRow {
-    return traitByKey.get(key)!;
   }
 }
 

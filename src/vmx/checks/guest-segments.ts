@@ -1,20 +1,14 @@
 import { access, selectorRPL, selectorTI } from "../../arch/descriptors.ts";
 import { RFLAGS } from "../../arch/flags.ts";
-import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
 import type { EntryFacts } from "../entry-facts.ts";
-import { bitsOf, type Check, hex, lowOf } from "./check.ts";
+import { type Check, hex, lowOf } from "./check.ts";
+import {
+  type CodeOrData, codeOrData, dataOnly, dplOf, granularity, highReserved, lowReserved, sdm, segments, typeOf, unlessUsable,
+} from "./guest-segment.ts"; // biome-ignore format: one list
+import { systemSegments } from "./guest-system-segments.ts";
 import { canonicalRow } from "./register-rows.ts";
 
 /** SDM Vol. 3, "Checks on Guest Segment Registers", in its order: selectors, bases, limits, access rights. */
-
-const sdm = "Checks on Guest Segment Registers";
-
-type DataRegister = "ss" | "ds" | "es" | "fs" | "gs";
-type CodeOrData = "cs" | DataRegister;
-type SegmentName = CodeOrData | "tr" | "ldtr";
-
-const codeOrData: readonly CodeOrData[] = ["cs", "ss", "ds", "es", "fs", "gs"];
-const dataOnly = ["ds", "es", "fs", "gs"] as const;
 
 const VM = Number(RFLAGS.VM);
 const lowFlags = lowOf("guest.rflags");
@@ -22,38 +16,6 @@ const lowCr0 = lowOf("guest.cr0");
 /** What rows that leave virtual-8086 mode out, or apply to it only, look at in RFLAGS. */
 const bits = { "guest.rflags": VM };
 const isVirtual8086 = (facts: EntryFacts): boolean => (lowFlags(facts) & VM) !== 0;
-
-/** A register's fields, and readers of them. */
-const segment = (register: SegmentName) => {
-  const fields = {
-    selector: `guest.${register}.selector`,
-    base: `guest.${register}.base`,
-    limit: `guest.${register}.limit`,
-    access: `guest.${register}.access`,
-  } as const satisfies Record<string, VmcsFieldName>;
-  const rights = lowOf(fields.access);
-  return {
-    name: register.toUpperCase(),
-    fields,
-    selector: lowOf(fields.selector),
-    base: bitsOf(fields.base),
-    limit: lowOf(fields.limit),
-    rights,
-    usable: (facts: EntryFacts): boolean => (rights(facts) & access.unusable) === 0,
-    /** Rules that leave an unusable register alone apply to CS always. */
-    counts: (facts: EntryFacts): boolean => register === "cs" || (rights(facts) & access.unusable) === 0,
-  };
-};
-
-const segments = Object.fromEntries(
-  [...codeOrData, "tr" as const, "ldtr" as const].map((register) => [register, segment(register)]),
-) as Record<SegmentName, ReturnType<typeof segment>>;
-
-const typeOf = (rights: number): number => rights & access.type;
-const dplOf = (rights: number): number => (rights & access.DPL) >> 5;
-
-const unlessUsable = (register: SegmentName): string =>
-  register === "cs" || register === "tr" ? "" : ", if the register is usable";
 
 const selectorChecks: readonly Check[] = [
   {
@@ -325,16 +287,6 @@ const reservedRow = (register: CodeOrData, id: string, range: string, mask: numb
     },
   );
 
-const lowReserved = 0xf00;
-const highReserved = 0xfffe_0000 | 0;
-
-/** The limit in bytes and G fit each other: two rules. */
-const granularity = (limit: number, rights: number): "too fine" | "too large" | "fits" => {
-  const G = (rights & access.G) !== 0;
-  if (G && (limit & 0xfff) !== 0xfff) return "too fine";
-  return !G && limit >>> 20 !== 0 ? "too large" : "fits";
-};
-
 const granularityRows = codeOrData.flatMap((register) => {
   const { name, fields, limit } = segments[register];
   return [
@@ -383,111 +335,6 @@ const codeOrDataRights: readonly Check[] = [
   ),
   ...granularityRows,
   ...codeOrData.map((register) => reservedRow(register, "reserved-high", "31:17", highReserved)),
-];
-
-/** TR and LDTR. */
-const systemRule = (
-  register: "tr" | "ldtr",
-  id: string,
-  says: string,
-  holds: (rights: number, facts: EntryFacts) => boolean,
-  hint: (rights: number, facts: EntryFacts) => string,
-  more: Partial<Pick<Check, "reads" | "consults">> = {},
-): Check => {
-  const { fields, rights, usable } = segments[register];
-  return {
-    id: `guest-${register}-${id}`,
-    sdm,
-    says: `${says}${unlessUsable(register)}`,
-    reads: [fields.access, ...(more.reads ?? [])],
-    consults: more.consults ?? [],
-    holds: (facts) => (register === "ldtr" && !usable(facts)) || holds(rights(facts), facts),
-    hint: (facts) => hint(rights(facts), facts),
-  };
-};
-
-const commonSystemRules = (register: "tr" | "ldtr"): readonly Check[] => {
-  const { name, fields, limit } = segments[register];
-  return [
-    systemRule(
-      register,
-      "s",
-      `S (bit 4) of the guest ${name} access rights must be 0`,
-      (rights) => (rights & access.S) === 0,
-      (rights) => `clear bit 4: ${hex(rights & ~access.S)}`,
-    ),
-    systemRule(
-      register,
-      "p",
-      `P (bit 7) of the guest ${name} access rights must be 1`,
-      (rights) => (rights & access.P) !== 0,
-      (rights) => `set bit 7: ${hex(rights | access.P)}`,
-    ),
-    systemRule(
-      register,
-      "reserved-low",
-      `Bits 11:8 of the guest ${name} access rights must be 0`,
-      (rights) => (rights & lowReserved) === 0,
-      (rights) => `clear them: ${hex(rights & ~lowReserved)}`,
-    ),
-    systemRule(
-      register,
-      "g-fine",
-      `If any of bits 11:0 of the guest ${name} limit is 0, G must be 0`,
-      (rights, facts) => granularity(limit(facts), rights) !== "too fine",
-      () => "set bits 11:0 of the limit, or clear G (bit 15)",
-      { reads: [fields.limit] },
-    ),
-    systemRule(
-      register,
-      "g-large",
-      `If any of bits 31:20 of the guest ${name} limit is 1, G must be 1`,
-      (rights, facts) => granularity(limit(facts), rights) !== "too large",
-      () => "set G (bit 15), or use a limit of at most 0xfffff",
-      { reads: [fields.limit] },
-    ),
-  ];
-};
-
-const systemReservedHigh = (register: "tr" | "ldtr"): Check =>
-  systemRule(
-    register,
-    "reserved-high",
-    `Bits 31:17 of the guest ${segments[register].name} access rights must be 0`,
-    (rights) => (rights & highReserved) === 0,
-    (rights) => `clear them: ${hex((rights & ~highReserved) >>> 0)}`,
-  );
-
-const systemSegments: readonly Check[] = [
-  systemRule(
-    "tr",
-    "type",
-    'The type of guest TR must be 11 (busy 32-bit or 64-bit TSS), or 3 (busy 16-bit TSS) if "IA-32e mode guest" is 0',
-    (rights, { controls }) => typeOf(rights) === 11 || (typeOf(rights) === 3 && !controls.ia32eModeGuest),
-    (rights) =>
-      typeOf(rights) === 9
-        ? "set bit 1 (busy): LTR sets it when it loads TR"
-        : "use type 11; access rights 0x8b are a present busy TSS",
-    { consults: ["ia32eModeGuest"] },
-  ),
-  ...commonSystemRules("tr"),
-  systemRule(
-    "tr",
-    "usable",
-    "The unusable bit (16) of the guest TR access rights must be 0",
-    (rights) => (rights & access.unusable) === 0,
-    () => "a guest always has a TSS: clear bit 16",
-  ),
-  systemReservedHigh("tr"),
-  systemRule(
-    "ldtr",
-    "type",
-    "The type of guest LDTR must be 2 (LDT)",
-    (rights) => typeOf(rights) === 2,
-    () => "use access rights 0x82, or 0x10000 for a guest without an LDT",
-  ),
-  ...commonSystemRules("ldtr"),
-  systemReservedHigh("ldtr"),
 ];
 
 export const guestSegments: readonly Check[] = [

@@ -1,5 +1,6 @@
 import type { Check } from "./check.ts";
-import { guestNonRegisterState, pageDirectoryPointers } from "./guest-non-register.ts";
+import { guestNonRegisterState } from "./guest-non-register.ts";
+import { pageDirectoryPointers } from "./guest-pdptes.ts";
 import { guestControlRegisters, guestDescriptorTables, guestRipAndFlags } from "./guest-registers.ts";
 import { guestSegments } from "./guest-segments.ts";
 
