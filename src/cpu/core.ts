@@ -55,6 +55,8 @@ export interface Core {
   readonly model: CpuModel;
   /** VT-x, on processors that have it. */
   readonly vmx: VmxSocket | undefined;
+  /** At a boundary: between two iterations of a repeated string instruction. */
+  readonly midRepeat: boolean;
   /** 0 ... 7; also the initial APIC id. */
   readonly index: number;
   /** NMI pin: latched until taken. */

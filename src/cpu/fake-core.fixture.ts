@@ -26,6 +26,7 @@ export class FakeCore implements Core {
   readonly memory = new DataView(new ArrayBuffer(4 << 20));
   readonly model: CpuModel;
   readonly index = 0;
+  midRepeat = false;
   vmx: VmxSocket | undefined = undefined;
   nmiPending = false;
   initPending = false;

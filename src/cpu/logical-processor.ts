@@ -128,6 +128,10 @@ export class LogicalProcessor implements Core, RunningProcessor {
     return this.#sockets.clockNs();
   }
 
+  get midRepeat(): boolean {
+    return this.#midRepeat;
+  }
+
   timeStamp(): bigint {
     return this.#sockets.timeStamp();
   }
@@ -390,6 +394,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
   /** The events that wait now belong to the host, or follow the one that was just delivered. */
   #afterVmExit(): void {
     this.#delivered++;
+    this.#midRepeat = false;
     this.#refresh();
     this.#boundary();
   }

@@ -151,7 +151,8 @@ const savedRF = (
 ): void => {
   const { core } = vmx;
   const { view } = core.state;
-  if (event) setRF(view, (Number(flagsImage(core, event) & 0xffff_ffffn) & RF) !== 0);
+  if (core.midRepeat) setRF(view, true);
+  else if (event) setRF(view, (Number(flagsImage(core, event) & 0xffff_ffffn) & RF) !== 0);
   else if (exit.details.resumeFlag !== undefined) setRF(view, exit.details.resumeFlag);
   else if (byAccess.has(exit.reason))
     setRF(view, during === undefined || (Number(flagsImage(core, during) & 0xffff_ffffn) & RF) !== 0);

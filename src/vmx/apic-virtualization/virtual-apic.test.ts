@@ -236,6 +236,16 @@ describe("virtual interrupts", () => {
     expect(guest.vmx.boundaryBeforeInterrupts()).toBe(false);
   });
 
+  it("are delivered between two iterations of a repeated string instruction, which then goes on with RF", () => {
+    const guest = requested(0x53);
+    guest.core.midRepeat = true;
+    guest.vmx.boundaryBeforeInterrupts();
+    expect(guest.read32(Number(guest.core.state.RSP) + 8) & Number(RFLAGS.RF)).not.toBe(0);
+    const plain = requested(0x53);
+    plain.vmx.boundaryBeforeInterrupts();
+    expect(plain.read32(Number(plain.core.state.RSP) + 8) & Number(RFLAGS.RF)).toBe(0);
+  });
+
   it("wait for RFLAGS.IF and the end of blocking", () => {
     const guest = requested(0x53);
     guest.core.state.RFLAGS &= ~RFLAGS.IF;
@@ -272,7 +282,12 @@ describe("virtual interrupts", () => {
     const guest = requested(0x53, 0, "interruptWindowExiting");
     expect(guest.vmx.boundaryBeforeInterrupts()).toBe(true);
     expect(guest.read("exit.reason")).toBe(7n);
+    expect(guest.read("guest.rflags") & RFLAGS.RF).toBe(0n);
     expect(status(guest)).toBe("53");
+    const between = requested(0x53, 0, "interruptWindowExiting");
+    between.core.midRepeat = true;
+    between.vmx.boundaryBeforeInterrupts();
+    expect(between.read("guest.rflags") & RFLAGS.RF).toBe(RFLAGS.RF);
   });
 
   it("end with EOI, which lets the next one come", () => {

@@ -82,14 +82,14 @@ export const request = (vmx: VmxGuest, vector: number): void => {
 };
 
 /** "Virtual-Interrupt Delivery": the recognized interrupt goes through the guest's IDT. The caller knows that it may. */
-export const deliverVirtualInterrupt = (vmx: VmxGuest, midRepeat = false): void => {
+export const deliverVirtualInterrupt = (vmx: VmxGuest): void => {
   const vector = requesting(vmx);
   setVector(vmx, VISR, vector);
   writeVirtual(vmx, VPPR, vector & 0xf0);
   clearVector(vmx, VIRR, vector);
   setStatus(vmx, highestVector(vmx, VIRR), vector);
   recognize(vmx, false);
-  deliver(vmx.core, { type: "external interrupt", vector, midRepeat });
+  deliver(vmx.core, { type: "external interrupt", vector, midRepeat: vmx.core.midRepeat });
 };
 
 /** A virtual interrupt waits for RFLAGS.IF and the end of blocking by STI and MOV SS. */
