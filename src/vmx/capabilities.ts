@@ -109,7 +109,7 @@ export class VmxCapabilities {
   /** Bits 30:0 of a VMCS region. */
   readonly revision: number;
   readonly cr3TargetCount: number;
-  /** Entries that an MSR-load or MSR-store area may have. */
+  /** IA32_VMX_MISC bits 27:25: entries of an MSR area that are sure to work. A processor may do anything beyond; here the first too many is refused. */
   readonly msrListEntries: number;
   readonly #words = new Map<ControlFieldName, { readonly mustBe1: number; readonly may1: number }>();
   readonly #traits = new Set<string>();

@@ -21,8 +21,6 @@ const areas = {
 } as const;
 
 const entryBytes = 16;
-/** IA32_VMX_MISC bits 27:25 recommend at most 512 entries; a processor may do anything beyond. We stop there: a list is a failure at its first entry too many. */
-export const maximumEntries = 512;
 
 const addressOf = ({ vmcs }: VmxProcessor, at: number): number =>
   vmcs.low(at) + (vmcs.high(at) & 0xf_ffff) * 0x1_0000_0000;
@@ -35,7 +33,7 @@ export const loadMsrs = (vmx: VmxProcessor, which: "entry" | "exit"): number | u
   if (count === 0) return undefined;
   const start = addressOf(vmx, addressAt);
   for (let n = 0; n < count; n++) {
-    if (n === maximumEntries) return n + 1;
+    if (n === vmx.capability.msrListEntries) return n + 1;
     const at = start + entryBytes * n;
     const index = core.physical.read(at, 4) >>> 0;
     if (msrEntryRefusal(which, index, core.physical.read(at + 4, 4)) !== undefined) return n + 1;
@@ -53,7 +51,7 @@ export const storeMsrs = (vmx: VmxProcessor): number | undefined => {
   if (count === 0) return undefined;
   const start = addressOf(vmx, areas.store.address);
   for (let n = 0; n < count; n++) {
-    if (n === maximumEntries) return n + 1;
+    if (n === vmx.capability.msrListEntries) return n + 1;
     const at = start + entryBytes * n;
     const index = core.physical.read(at, 4) >>> 0;
     if (msrEntryRefusal("store", index, core.physical.read(at + 4, 4)) !== undefined) return n + 1;
