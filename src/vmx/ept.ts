@@ -113,8 +113,8 @@ const walkEpt = (
       : (high >>> 7) & 0x1ff; // biome-ignore format: one row per level
     const at = table + 8 * index;
     const offset = memory.offsetOf(at);
-    const entryLow = (offset < 0 ? memory.read(at, 4) : view.getUint32(offset, true)) | 0;
-    const entryHigh = (offset < 0 ? memory.read(at + 4, 4) : view.getUint32(offset + 4, true)) | 0;
+    const entryLow = offset < 0 ? -1 : view.getInt32(offset, true);
+    const entryHigh = offset < 0 ? -1 : view.getInt32(offset + 4, true);
     if ((entryLow & present) === 0)
       return violation(vmx, address, access, linearHigh, linearLow, 0, entryHigh, traits);
     const leaf = level === 1 || (entryLow & PS) !== 0;
