@@ -82,9 +82,11 @@ const bootableIso = ({ kernel, initrd, append, scratch }: Boot): string => {
   mkdirSync(join(tree, "boot", "grub"), { recursive: true });
   writeFileSync(join(tree, "kernel"), readFileSync(kernel));
   if (initrd !== undefined) writeFileSync(join(tree, "initrd"), readFileSync(initrd));
-  const quoted = append.replaceAll("\\", "\\\\").replaceAll("'", "'\\''");
+  // GRUB passes words on one by one, and puts quotation marks around those with spaces.
+  const words = append.match(/(?:[^\s"]|"[^"]*")+/g) ?? [];
+  const quoted = words.map((word) => `'${word.replaceAll('"', "").replaceAll("'", "'\\''")}'`).join(" ");
   const boot =
-    initrd === undefined ? "  multiboot /kernel\n" : `  linux /kernel '${quoted}'\n  initrd /initrd\n`;
+    initrd === undefined ? "  multiboot /kernel\n" : `  linux /kernel ${quoted}\n  initrd /initrd\n`;
   writeFileSync(join(tree, "boot", "grub", "grub.cfg"), `set timeout=0\nmenuentry guest {\n${boot}}\n`);
   output("grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", iso, tree);
   return iso;
@@ -211,6 +213,7 @@ export const follow = async <T>(
   });
   try {
     for (;;) {
+      const hasEnded = ended;
       if (serialFile !== undefined && existsSync(serialFile)) {
         const written = readFileSync(serialFile, "latin1");
         if (written.length > serial.length) {
@@ -219,7 +222,7 @@ export const follow = async <T>(
         }
       }
       if (found !== undefined) return found;
-      if (ended !== undefined) return ended;
+      if (hasEnded !== undefined) return hasEnded;
       if (performance.now() - start > timeoutSeconds * 1000) return `was not done after ${timeoutSeconds} s`;
       await new Promise((wake) => setTimeout(wake, POLL_MS));
     }

@@ -16,6 +16,10 @@ export const EXIT_LOOP = "vmcall";
 const SERIAL = 0x3f8;
 const VMCALL_EXIT = 18;
 
+/** Registers of the 16550 and what is written to them, in order. */
+// biome-ignore format: one row
+const serialSetup = [[3, 0x80], [0, 1], [1, 0], [3, 3], [2, 0], [4, 3]] as const;
+
 const encoding = (name: VmcsFieldName): string => `0x${vmcsField(name).encoding.toString(16)}`;
 
 /** Fields with constant values; those that follow registers or capability MSRs are written by the program. */
@@ -144,8 +148,18 @@ long:   mov eax, 0x10
         mov gs, eax
         mov rsp, hostStack
 
+; The serial port at 115200 baud, 8 data bits.
+        mov rsi, serialSetup
+.port:  movzx edx, word [rsi]
+        test edx, edx
+        jz .vmx
+        mov al, [rsi + 2]
+        out dx, al
+        add rsi, 3
+        jmp .port
+
 ; VMX operation: IA32_FEATURE_CONTROL, fixed bits of CR0 and CR4, revision identifiers.
-        mov ecx, 0x3a
+.vmx:   mov ecx, 0x3a
         rdmsr
         test al, 1
         jnz .locked
@@ -304,6 +318,9 @@ number: mov ecx, 10
         jnz .show
         ret
 
+serialSetup:
+${serialSetup.map(([offset, value]) => `        dw ${SERIAL + offset}\n        db ${value}`).join("\n")}
+        dw 0
 startText:    db '${EXIT_LOOP} start ', 0
 endText:      db '${EXIT_LOOP} end ', 0
 failedText:   db 'a VMX instruction failed: ', 0
