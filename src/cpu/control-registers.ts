@@ -2,7 +2,7 @@ import { CR0, CR3, CR4, CR4Feature, IA32_EFER, XCR0 } from "../arch/control-regi
 import { access as rights, systemType } from "../arch/descriptors.ts";
 import type { Core, CpuModel, Fault } from "./core.ts";
 import { is64Bit, isIa32e } from "./mode.ts";
-import { reloadPdptes } from "./page-walk.ts";
+import { reloadPdptes } from "./pdptes.ts";
 import { GP, UD } from "./segmentation.ts";
 
 /** Moves to control registers, with every rule of SDM Vol. 2, "MOV—Move to/from Control Registers". */

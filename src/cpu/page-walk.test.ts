@@ -3,7 +3,8 @@ import { CR0, CR4, IA32_EFER } from "../arch/control-registers.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { Fault } from "./core.ts";
 import { describeFault, FakeCore } from "./fake-core.fixture.ts";
-import { Access, loadPdptes, type Translation, walk, walkLinear } from "./page-walk.ts";
+import { Access, type Translation, walk, walkLinear } from "./page-walk.ts";
+import { loadPdptes } from "./pdptes.ts";
 
 const { READ, WRITE, FETCH, USER, IMPLICIT } = Access;
 const [P, RW, US, A, D, PS, G] = [1n, 2n, 4n, 0x20n, 0x40n, 0x80n, 0x100n];

@@ -1,7 +1,7 @@
 import { CR0, CR4, IA32_EFER } from "../arch/control-registers.ts";
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
-import { entry, entryXD, pageFault, pdptePaeReservedLow } from "../arch/paging-entries.ts";
+import { entry, entryXD, pageFault } from "../arch/paging-entries.ts";
 import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { GuestPhysicalAccess, type VmxSocket } from "./vmx-socket.ts";
@@ -66,7 +66,7 @@ const usedLow = new Int32Array(4);
 const usedGuestAddress = new Float64Array(4);
 
 /** Features that depend on the model, looked up once per model. */
-interface PagingTraits {
+export interface PagingTraits {
   /** Bits of an entry's high doubleword above the physical-address width, up to bit 51. */
   readonly reservedHigh: number;
   /** The same and bits 62:52, for PAE paging. */
@@ -77,7 +77,7 @@ interface PagingTraits {
   readonly reserved4M: number;
 }
 const traitsCache = new WeakMap<Core["model"], PagingTraits>();
-const traitsOf = (model: Core["model"]): PagingTraits => {
+export const pagingTraits = (model: Core["model"]): PagingTraits => {
   let traits = traitsCache.get(model);
   if (traits === undefined) {
     const width = model.physicalAddressBits;
@@ -109,7 +109,7 @@ export const walk = (core: Core, high: number, low: number, access: number): Tra
   if ((cr0 & PG) === 0) return unpaged(low >>> 0, access, guest);
   const cr4 = view.getUint32(cr4Offset, true);
   const efer = view.getUint32(eferOffset, true);
-  const traits = traitsOf(core.model);
+  const traits = pagingTraits(core.model);
   if ((cr4 & PAE) === 0) return walk32(core, guest, low, access, cr0, cr4, traits);
   return walk64(core, guest, high, low, access, cr0, cr4, efer, traits);
 };
@@ -413,49 +413,4 @@ const fault = (
   if ((access & Access.FETCH) !== 0 && ((cr4 & SMEP) !== 0 || ((cr4 & PAE) !== 0 && (efer & NXE) !== 0)))
     code |= pageFault.ID;
   return new Fault(Exception.PF, code, (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
-};
-
-/**
- * The four PDPTEs at a physical address, for PAE paging, or undefined when a present one sets reserved bits, which is
- * #GP(0) (SDM Vol. 3, "PDPTE Registers").
- */
-const readPdptes = (core: Core, base: number): bigint[] | undefined => {
-  const { reservedHighPae } = traitsOf(core.model);
-  const pdptes: bigint[] = [];
-  for (let n = 0; n < 4; n++) {
-    const low = core.physical.read(base + 8 * n, 4) >>> 0;
-    const high = core.physical.read(base + 8 * n + 4, 4) >>> 0;
-    if (low & P && (low & pdptePaeReservedLow || high & (reservedHighPae | entryXD))) return undefined;
-    pdptes.push((BigInt(high) << 32n) | BigInt(low));
-  }
-  return pdptes;
-};
-
-const pdptBase = (cr3: bigint): number => Number(cr3 & 0xffff_ffe0n);
-
-const enterPdptes = (core: Core, pdptes: readonly bigint[]): void => {
-  for (let n = 0; n < 4; n++) core.state.view.setBigUint64(pdpteOffset + 8 * n, pdptes[n]!, true);
-};
-
-/** Reads the PDPTEs at a physical address (no EPT) and, when they are valid, loads the PDPTE registers. False is #GP(0). */
-export const loadPdptes = (core: Core, cr3: bigint): boolean => {
-  const pdptes = readPdptes(core, pdptBase(cr3));
-  if (pdptes !== undefined) enterPdptes(core, pdptes);
-  return pdptes !== undefined;
-};
-
-/** The same as software does it, by MOV to CR or a task switch: through EPT in its guest. */
-export const reloadPdptes = (core: Core, cr3: bigint): Fault | undefined => {
-  let base = pdptBase(cr3);
-  const { vmx } = core;
-  if (vmx?.nonRoot && vmx.eptEnabled) {
-    const kind = GuestPhysicalAccess.TABLE | GuestPhysicalAccess.NO_LINEAR_ADDRESS;
-    const at = vmx.translateGuestPhysical(base, kind, 0, 0);
-    if (at instanceof Fault) return at;
-    base = at.address;
-  }
-  const pdptes = readPdptes(core, base);
-  if (pdptes === undefined) return new Fault(Exception.GP, 0);
-  enterPdptes(core, pdptes);
-  return undefined;
 };

@@ -7,7 +7,8 @@ import { generalRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { type Descriptor, fetchDescriptor, markDescriptor } from "./descriptors.ts";
 import { probeLinear, readLinearBytes, writeLinear, writeLinearBytes } from "./linear-memory.ts";
-import { Access, reloadPdptes } from "./page-walk.ts";
+import { Access } from "./page-walk.ts";
+import { reloadPdptes } from "./pdptes.ts";
 import {
   GP,
   getSegment,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { CR0, CR4, IA32_EFER } from "../arch/control-registers.ts";
 import { Fault } from "../cpu/fault.ts";
-import { Access, reloadPdptes, type Translation, walkLinear } from "../cpu/page-walk.ts";
+import { Access, type Translation, walkLinear } from "../cpu/page-walk.ts";
+import { reloadPdptes } from "../cpu/pdptes.ts";
 import { GuestPhysicalAccess, type GuestPhysicalTranslation, VmExit } from "../cpu/vmx-socket.ts";
 import { ept, TestGuest } from "./guest.fixture.ts";
 import { invalidateEpt } from "./worlds.ts";

@@ -5,7 +5,7 @@ import type { VmcsFieldName } from "../arch/vmcs-fields.ts";
 import { type ControlKey, vmxControl } from "../arch/vmx-controls.ts";
 import { deliver } from "../cpu/exceptions.ts";
 import type { Event } from "../cpu/fault.ts";
-import { loadPdptes } from "../cpu/page-walk.ts";
+import { loadPdptes } from "../cpu/pdptes.ts";
 import { VmxOperation } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
 import { loadGuestArea, loadGuestPdptes } from "./guest-area.ts";

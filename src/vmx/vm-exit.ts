@@ -7,7 +7,7 @@ import type { VmcsFieldName } from "../arch/vmcs-fields.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import { flagsImage } from "../cpu/exceptions.ts";
 import type { Event } from "../cpu/fault.ts";
-import { loadPdptes } from "../cpu/page-walk.ts";
+import { loadPdptes } from "../cpu/pdptes.ts";
 import { type VmExit, VmxOperation } from "../cpu/vmx-socket.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf, type segmentRegisters } from "../state/layout.ts";
