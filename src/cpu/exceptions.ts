@@ -75,6 +75,8 @@ export const deliver = (core: Core, event: Event, during?: Event): void => {
       return;
     }
     previous = current;
+    // The exception bitmap judges the second fault as what it is, before the two become a double fault.
+    if (vmx?.interceptEvent(eventOf(fault), current)) return;
     current = combine(current, fault);
     // CR2 is written even when a page fault becomes a double fault, but not when a page fault causes a VM exit.
     if (fault.vector === PF && fault.payload !== undefined && current?.vector !== PF)

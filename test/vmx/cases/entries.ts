@@ -399,6 +399,21 @@ export const entries: readonly ConformanceCase[] = [
     ],
   },
   {
+    name: "an injected #PF whose delivery is #PF: a #PF exit, no double fault yet",
+    stores: IDT_PAGE_GONE,
+    set: {
+      [info]: inject(14, 3, ERROR_CODE),
+      "control.entryExceptionErrorCode": 2,
+      "control.exceptionBitmap": 0x4000,
+    },
+    expect: [
+      exception(14, 0, {
+        "exit.idtVectoringInformation": inject(14, 3, ERROR_CODE),
+        "exit.idtVectoringErrorCode": 2,
+      }),
+    ],
+  },
+  {
     name: "an injected #GP whose delivery is #GP: #DF exit",
     set: { [info]: inject(13, 3, ERROR_CODE), "guest.idtr.limit": 0x8f, "control.exceptionBitmap": 0x100 },
     expect: [exception(8, 0)],
