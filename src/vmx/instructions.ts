@@ -86,6 +86,9 @@ const enterVmxOperation = (vmx: VmxProcessor, instruction: Instruction): Procedu
   state["vmx.vmxonPointer"] = address;
   state["vmx.operation"] = VmxOperation.root;
   state["MONITOR.armed"] = 0;
+  // What an earlier host's guests have left: a reset in between would have dropped it.
+  invalidateEpt(vmx, undefined);
+  invalidateVpid(vmx, undefined);
   return VMsucceed(vmx, instruction);
 };
 
