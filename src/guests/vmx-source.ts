@@ -62,16 +62,13 @@ entry:  cld
         call entries
         mov eax, hostPml4
         mov cr3, eax
-        mov eax, cr4
-        or eax, 0x620
+        mov eax, 0x620
         mov cr4, eax
         mov ecx, 0xc0000080
         rdmsr
         or eax, 0x901
         wrmsr
-        mov eax, cr0
-        and eax, 0x9fffffff
-        or eax, 0x80010020
+        mov eax, 0x80010031
         mov cr0, eax
         lgdt [gdtPointer]
         push 8
@@ -738,6 +735,7 @@ runCases:
         jz .prepared
         call rax
 .prepared:
+        call forgetMappings
         pop rbx
         mov r12d, [rbx + 8]
 .entry: push rbx
@@ -784,6 +782,30 @@ runCases:
         jmp .entry
 .end:   mov rbx, [nextRecord]
         jmp .next
+
+; Nothing cached of EPT, which the case before may have had otherwise: INVEPT and INVVPID of all contexts.
+forgetMappings:
+        mov ecx, 0x482
+        rdmsr
+        test edx, edx
+        jns .end
+        mov ecx, 0x48b
+        rdmsr
+        test edx, 0x22
+        jz .end
+        mov ebx, edx
+        mov ecx, 0x48c
+        rdmsr
+        mov qword [scratch], 0
+        mov qword [scratch + 8], 0
+        mov ecx, 2
+        test eax, 0x4000000
+        jz .vpid
+        invept rcx, [scratch]
+.vpid:  test edx, 0x400
+        jz .end
+        invvpid rcx, [scratch]
+.end:   ret
 
 ; Memory whose changes are reported: top of the stack, start of the guest's memory, what the case watches.
 keepMemory:

@@ -1,4 +1,4 @@
-import { Machine, type MachineOptions } from "../../src/api/index.ts";
+import { Machine, type MachineOptions, type VmxFailure } from "../../src/api/index.ts";
 
 /** What the test kernel printed on our machine, and how that ended. */
 export interface OurRun {
@@ -6,13 +6,18 @@ export interface OurRun {
   readonly reason: string;
 }
 
+export interface OurOptions extends MachineOptions {
+  readonly onFailure?: (failure: VmxFailure) => void;
+}
+
 /** Boots a kernel and runs it to its end. */
 export const runOnOurs = async (
   kernel: Uint8Array,
-  options: MachineOptions = {},
+  { onFailure, ...options }: OurOptions = {},
   maxInstructions = 2_000_000_000,
 ): Promise<OurRun> => {
   const machine = await Machine.create({ memoryMiB: 64, realTime: false, ...options });
+  if (onFailure) machine.vmx.on("failure", onFailure);
   const chunks: Uint8Array[] = [];
   machine.serial.on("data", (bytes) => chunks.push(bytes.slice()));
   const { message } = await machine.boot({ image: kernel, withFileName: false });

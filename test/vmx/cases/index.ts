@@ -1,4 +1,5 @@
 import type { ConformanceCase } from "../expectation.ts";
+import { checks, shapes } from "./checks.ts";
 import { entries } from "./entries.ts";
 import { events } from "./events.ts";
 import { exceptions } from "./exceptions.ts";
@@ -15,5 +16,7 @@ export const tables: Readonly<Record<string, readonly ConformanceCase[]>> = {
   events,
   registers,
   memory,
+  checks,
+  shapes,
   "host instructions": hostInstructions,
 };

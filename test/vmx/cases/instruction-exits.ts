@@ -131,7 +131,13 @@ export const instructionExits: readonly ConformanceCase[] = [
       set,
       expect: [reachesVmcall()],
     },
-    { name: `${nameOf(guest)} without ${control}`, guest: `${guest}\n vmcall`, registers, set, expect: [UD] },
+    {
+      name: `${nameOf(guest)} is #UD without ${control}`,
+      guest: `${guest}\n vmcall`,
+      registers,
+      set,
+      expect: [UD],
+    },
   ]),
   // biome-ignore-start format: one row per fact
   { name: "xsetbv exits", guest: "xsetbv", set: { "guest.cr4": 0x4_2620 }, expect: [exitsAt("XSETBV", 3)] },
