@@ -10,6 +10,7 @@ export default defineConfig({
           name: "system",
           include: ["test/**/*.test.ts"],
           testTimeout: 300_000,
+          hookTimeout: 300_000,
           globalSetup: ["test/build.setup.ts"],
         },
       },

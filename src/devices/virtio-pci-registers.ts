@@ -58,7 +58,7 @@ const touched = (offset: number, size: number): (typeof COMMON)[number][] =>
   COMMON.filter((field) => field.offset < offset + size && offset < field.offset + field.size);
 
 /** An access of any width: what lies between fields reads 0. */
-export const readCommon = (offset: number, size: number, read: (name: CommonField) => number): number => {
+export const readRegisters = (offset: number, size: number, read: (name: CommonField) => number): number => {
   let value = 0n;
   for (const field of touched(offset, size)) {
     const shift = 8 * (field.offset - offset);
@@ -69,7 +69,7 @@ export const readCommon = (offset: number, size: number, read: (name: CommonFiel
 };
 
 /** The driver writes fields in their own width; other widths replace the bytes they cover. */
-export const writeCommon = (
+export const writeRegisters = (
   offset: number,
   value: number,
   size: number,

@@ -11,9 +11,9 @@ import {
   type CommonField,
   DEVICE_STATUS,
   ISR,
-  readCommon,
+  readRegisters,
   STRUCTURE,
-  writeCommon,
+  writeRegisters,
 } from "./virtio-pci-registers.ts";
 import { Virtqueue, type VirtqueueState } from "./virtqueue.ts";
 
@@ -66,7 +66,7 @@ export class VirtioPci implements VirtioTransport {
     read: (offset, size) => {
       const { COMMON: common, ISR: isr, DEVICE: device } = STRUCTURE;
       if (offset < common.offset + common.length)
-        return readCommon(offset, size, (name) => this.#readField(name));
+        return readRegisters(offset, size, (name) => this.#readField(name));
       if (offset === isr.offset) return this.#readIsr();
       if (offset >= device.offset && offset < device.offset + device.length)
         return this.#readConfiguration(offset - device.offset, size);
@@ -75,7 +75,7 @@ export class VirtioPci implements VirtioTransport {
     write: (offset, value, size) => {
       const { COMMON: common, DEVICE: device, NOTIFY: notify } = STRUCTURE;
       if (offset < common.offset + common.length)
-        writeCommon(offset, value, size, {
+        writeRegisters(offset, value, size, {
           read: (name) => this.#readField(name),
           write: (name, written) => this.#writeField(name, written),
         });
