@@ -44,6 +44,8 @@ export const ExitKind = {
   /** RIP is the next instruction; what to run next must be reconsidered. */ attention: 7,
   /** The same, within an interrupt shadow. */ shadow: 8,
   /** exitRecord is where a run was to end. */ stop: 11,
+  /** exitRecord stands for bytes that are no instruction; its displacement is the vector of the exception. */ refused: 13,
+  /** exitRecord is an instruction, known to the code cache, that only a single step can tell whether it is allowed. */ undecided: 14,
   /** exitRecord has no handler yet: the evaluator carries it out. */ cold: 12,
   /** exitRecord is a REP instruction between two steps, and the budget is used up; RIP is its own. */ repeat: 10,
   /** The single step is complete; RIP must be advanced to the record's next. */ stepped: 9,

@@ -19,7 +19,12 @@ interface CodePage {
   readonly records: number[];
   /** 64-byte granules that hold code: one byte each. */
   readonly granules: Uint8Array;
+  /** Writes since its code was dropped. */
+  idleWrites: number;
 }
+
+/** A page that is written so often after its code was dropped is taken for data: until then its stores are watched. */
+const patience = 16;
 
 /** An instruction in a block whose handler has not been made. */
 interface ColdRecord {
@@ -144,9 +149,10 @@ export class CodeCache {
       if (page !== undefined) {
         const first = (at - pageOffset) >>> granuleShift;
         const last = (end - 1 - pageOffset) >>> granuleShift;
+        if (page.entries.size === 0 && ++page.idleWrites > patience) this.#release(pageOffset);
         for (let granule = first; granule <= last; granule++)
           if (page.granules[granule] !== 0) {
-            this.#drop(pageOffset, page);
+            this.#drop(page);
             break;
           }
       }
@@ -154,13 +160,20 @@ export class CodeCache {
     }
   }
 
-  /** Forget a page: its records, wherever they are still reached from, return to the processor. */
-  #drop(pageOffset: number, page: CodePage): void {
+  /** Forget the code of a page: its records, wherever they are still reached from, return to the processor. */
+  #drop(page: CodePage): void {
     for (let n = 0; n < page.records.length; n += 2)
       for (let at = page.records[n]!; at < page.records[n + 1]!; at += recordBytes) {
         if (this.#view.getUint32(at + record.handler, true) === fixedHandlers.cold) this.#cold.delete(at);
         this.#view.setUint32(at + record.handler, fixedHandlers.stale, true);
       }
+    page.records.length = 0;
+    page.entries.clear();
+    page.granules.fill(0);
+    page.idleWrites = 0;
+  }
+
+  #release(pageOffset: number): void {
     this.#pages.delete(pageOffset);
     this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 0;
   }
@@ -168,7 +181,12 @@ export class CodeCache {
   #pageFor(pageOffset: number): CodePage {
     let page = this.#pages.get(pageOffset);
     if (page === undefined) {
-      page = { entries: new Map(), records: [], granules: new Uint8Array(4096 >>> granuleShift) };
+      page = {
+        entries: new Map(),
+        records: [],
+        granules: new Uint8Array(4096 >>> granuleShift),
+        idleWrites: 0,
+      };
       this.#pages.set(pageOffset, page);
       this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 1;
       this.#tlb.protect(pageOffset);
@@ -176,7 +194,7 @@ export class CodeCache {
     return page;
   }
 
-  /** The instruction of a procedure record. */
+  /** The instruction of a record of a procedure, or of one that is undecided. */
   instruction(recordOffset: number): Instruction {
     return this.#instructions[this.#view.getInt32(recordOffset + record.displacement, true)]!;
   }
@@ -247,9 +265,11 @@ export class CodeCache {
       }
       const decoded = room <= 0 ? undefined : decode(this.#bytes, pageOffset + offset, room, mode, this.#has);
       if (decoded === undefined || !("row" in decoded)) {
-        // Undefined, cut by the page's end or beyond the limit: the processor looks again, with all of the bytes.
+        // Cut by the page's end or beyond the limit: the processor looks again, with all of the bytes.
         this.#mark(page, offset, Math.min(15, 4096 - offset));
-        this.#writer.exit(at, ExitKind.step, offset, retired);
+        const refused = decoded?.kind === "fault";
+        this.#writer.exit(at, refused ? ExitKind.refused : ExitKind.step, offset, retired);
+        if (refused) this.#view.setInt32(at + record.displacement, decoded.vector, true);
         at += recordBytes;
         break;
       }
@@ -279,7 +299,7 @@ export class CodeCache {
         (row.protectedOnly && mode.realLike) ||
         (mode.steps !== 0 && (mode.steps & stepOf(row)) !== 0);
       if (undecided || row.semantics.build === undefined) {
-        this.#writer.exit(at, undecided ? ExitKind.step : ExitKind.procedure, offset, retired);
+        this.#writer.exit(at, undecided ? ExitKind.undecided : ExitKind.procedure, offset, retired);
         this.#view.setUint16(at + record.next, offset + instruction.length, true);
         this.#view.setInt32(at + record.displacement, this.#instructions.push(instruction) - 1, true);
         at += recordBytes;

@@ -3,6 +3,7 @@ import { record } from "../codegen/record.ts";
 import { offsetOf } from "../state/layout.ts";
 import type { CodeMode } from "./code-mode.ts";
 import { type Core, Fault } from "./core.ts";
+import { breakpointOnPage, breakpointsEnabled } from "./debug-registers.ts";
 import type { ExecutionEngine } from "./execution-engine.ts";
 import { cpl, isCanonicalHigh } from "./mode.ts";
 import { Access, walk } from "./page-walk.ts";
@@ -25,6 +26,36 @@ export class CodeEntry {
   constructor(core: Core, engine: ExecutionEngine) {
     this.#core = core;
     this.#engine = engine;
+  }
+
+  /** The debug registers when translations of their pages were dropped last. */
+  readonly #breakpoints = new BigUint64Array(5);
+
+  /**
+   * Breakpoints are watched by pages: those with one on execution are never entered, those with one on data are in no TLB entry. To be
+   * called after whatever may have changed the debug registers.
+   */
+  noteBreakpoints(): void {
+    const { state } = this.#engine;
+    const known = this.#breakpoints;
+    if (!breakpointsEnabled(state) && known[4] === 0n) return;
+    const { DR0, DR1, DR2, DR3, DR7 } = state;
+    const enabled = breakpointsEnabled(state) ? DR7 : 0n;
+    const now = [DR0, DR1, DR2, DR3, enabled];
+    if (now.every((value, n) => value === known[n])) return;
+    known.set(now);
+    if (enabled !== 0n)
+      for (const address of [DR0, DR1, DR2, DR3]) this.#engine.tlb.invalidate({ kind: "page", address }, 0);
+  }
+
+  /** Is there a breakpoint on execution on the page of CS:RIP? */
+  isBreakpointPage(): boolean {
+    const { state } = this.#engine;
+    const { view } = state;
+    const ripLow = view.getUint32(ripOffset, true);
+    return this.mode.codeSize === 64
+      ? breakpointOnPage(state, ripLow, view.getUint32(ripOffset + 4, true), true)
+      : breakpointOnPage(state, (ripLow + view.getUint32(codeBaseOffset, true)) >>> 0, 0, true);
   }
 
   /** RIP of a record, from the page it belongs to. */

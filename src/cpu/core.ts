@@ -1,5 +1,6 @@
 import type { CpuState } from "../state/cpu-state.ts";
 import { Fault } from "./fault.ts";
+import type { TranslationCache } from "./translation-cache.ts";
 import type { VmxSocket } from "./vmx-socket.ts";
 
 export { Fault };
@@ -57,6 +58,8 @@ export interface Core {
   readonly vmx: VmxSocket | undefined;
   /** At a boundary: between two iterations of a repeated string instruction. */
   readonly midRepeat: boolean;
+  /** Translations that procedures may use again, until `invalidate`. */
+  readonly translations?: TranslationCache;
   /** 0 ... 7; also the initial APIC id. */
   readonly index: number;
   /** NMI pin: latched until taken. */

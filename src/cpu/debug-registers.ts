@@ -37,6 +37,19 @@ const match = (
   return { bits, enabled };
 };
 
+/** Is there an enabled breakpoint on this page of linear addresses: on execution, or on data? */
+export const breakpointOnPage = (state: CpuState, low: number, high: number, execution: boolean): boolean => {
+  const { view } = state;
+  const dr7 = view.getUint32(dr7Offset, true);
+  for (let n = 0; n < 4; n++) {
+    if (((dr7 >>> (2 * n)) & 3) === 0) continue;
+    if ((((dr7 >>> (16 + 4 * n)) & 3) === BreakOn.execution) !== execution) continue;
+    const at = dr0Offset + 8 * n;
+    if ((view.getUint32(at, true) ^ low) >>> 12 === 0 && view.getUint32(at + 4, true) === high) return true;
+  }
+  return false;
+};
+
 const addPending = (state: CpuState, bits: number): void => {
   state.view.setUint32(pendingOffset, state.view.getUint32(pendingOffset, true) | bits, true);
 };

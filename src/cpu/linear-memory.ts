@@ -1,7 +1,10 @@
+import { RFLAGS } from "../arch/flags.ts";
+import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault, type PhysicalBus } from "./core.ts";
 import { breakpointsEnabled, noteDataAccess } from "./debug-registers.ts";
 import { cpl, is64Bit } from "./mode.ts";
-import { Access, walkLinear } from "./page-walk.ts";
+import { Access, walk, walkLinear } from "./page-walk.ts";
+import { TranslationCache } from "./translation-cache.ts";
 
 /**
  * Memory by linear address for procedures. Every access translates all of its pages before it reads or writes any of
@@ -20,12 +23,48 @@ let firstLength = 0;
 /** Where in the APIC-access page of a guest, when it is there and virtualized; -1 elsewhere. */
 let apicOffset = -1;
 
-const translate = (core: Core, address: bigint, size: number, access: number): Fault | undefined => {
-  const inPage = Number(address & 0xfffn);
-  const first = walkLinear(core, address, access);
+/** In place of a processor's translations: a walk for every access. */
+const noTranslations = new TranslationCache();
+const AC = Number(RFLAGS.AC);
+const flagsOffset = offsetOf("RFLAGS");
+const halves = new Uint32Array(2);
+const whole = new BigUint64Array(halves.buffer);
+
+const translate = (
+  core: Core,
+  address: bigint,
+  size: number,
+  access: number,
+  translations = core.translations,
+): Fault | undefined => {
+  whole[0] = address;
+  const low = halves[0]!;
+  const high = halves[1]!;
+  const inPage = low & 0xfff;
+  const { state } = core;
+  firstLength = size;
+  if (
+    inPage + size <= 4096 &&
+    translations !== undefined &&
+    translations !== noTranslations &&
+    !core.vmx?.nonRoot
+  ) {
+    // With SMAP what RFLAGS.AC says matters.
+    const kind = access * 2 + (state.view.getUint32(flagsOffset, true) & AC ? 1 : 0);
+    apicOffset = -1;
+    firstAddress = translations.find(state, low, high, kind);
+    if (firstAddress < 0) {
+      const only = walk(core, high, low, access);
+      if (only instanceof Fault) return only;
+      firstAddress = only.address;
+      translations.enter(state, low, high, kind, only.frame);
+    }
+    if (breakpointsEnabled(state)) noteDataAccess(state, address, size, (access & Access.WRITE) !== 0);
+    return undefined;
+  }
+  const first = walk(core, high, low, access);
   if (first instanceof Fault) return first;
   firstAddress = first.address;
-  firstLength = size;
   apicOffset = first.apicAccess ? inPage : -1;
   if (inPage + size > 4096) {
     firstLength = 4096 - inPage;
@@ -68,8 +107,14 @@ const readPhysical = (bus: PhysicalBus, address: number, size: number): bigint =
 };
 
 /** Read 1, 2, 4, 8 or 16 bytes. */
-export const readLinear = (core: Core, address: bigint, size: number, access: number): bigint | Fault => {
-  const fault = translate(core, address, size, access);
+export const readLinear = (
+  core: Core,
+  address: bigint,
+  size: number,
+  access: number,
+  translations = core.translations,
+): bigint | Fault => {
+  const fault = translate(core, address, size, access, translations);
   if (fault) return fault;
   if (firstLength === size) return readPhysical(core.physical, firstAddress, size);
   let value = 0n;
@@ -141,8 +186,9 @@ export const writeLinear = (
   value: bigint,
   size: number,
   access: number,
+  translations = core.translations,
 ): Fault | undefined => {
-  const fault = translate(core, address, size, access);
+  const fault = translate(core, address, size, access, translations);
   if (fault) return fault;
   const bus = core.physical;
   if (firstLength === size) {
@@ -243,4 +289,9 @@ export interface LinearMemory {
 }
 
 /** Every access walks the page tables. */
-export const walkedMemory: LinearMemory = { read: readLinear, write: writeLinear, probe: probeLinear };
+export const walkedMemory: LinearMemory = {
+  read: (core, address, size, access) => readLinear(core, address, size, access, noTranslations),
+  write: (core, address, value, size, access) =>
+    writeLinear(core, address, value, size, access, noTranslations),
+  probe: (core, address, size, access) => translate(core, address, size, access, noTranslations),
+};

@@ -32,6 +32,7 @@ import { procedures } from "./procedures.ts";
 import { hasSignal, signalWakes, takeSignals } from "./signals.ts";
 import { Monitor } from "./system.ts";
 import { TranslatedMemory } from "./translated-memory.ts";
+import { TranslationCache } from "./translation-cache.ts";
 import { unitFault } from "./units.ts";
 import { stepOf, VmExit, type VmxSocket } from "./vmx-socket.ts";
 
@@ -86,6 +87,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
   vmx: VmxSocket | undefined;
   /** The slow paths of translated code. */
   readonly memory: MemorySlowPath;
+  readonly translations = new TranslationCache();
   readonly #code: CodeEntry;
   /** Memory for instructions that are evaluated among translated ones. */
   readonly #translated: TranslatedMemory;
@@ -145,6 +147,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
   }
 
   invalidate(what: Invalidation): void {
+    this.translations.clear();
     this.engine.tlb.invalidate(what, this.index, what.worlds ?? this.vmx?.sharesVpid);
   }
 
@@ -177,6 +180,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     this.#code.mode = engine.modes.current(state);
     const { vmx } = this;
     engine.tlb.refresh(state, this.index, this.#code.mode.number, vmx === undefined ? 0 : vmx.world);
+    this.#code.noteBreakpoints();
     this.memory.long = this.#code.mode.codeSize === 64;
     if (this.memory.long) state.codeBase = 0n;
     else state.codeBase = state["CS.base"];
@@ -246,13 +250,12 @@ export class LogicalProcessor implements Core, RunningProcessor {
       this.#midRepeat = false;
       if (view.getUint32(activityOffset, true) !== 0) break;
       const flags = view.getUint32(flagsOffset, true);
-      if (flags & RF && !breakpointsEnabled(state)) view.setUint32(flagsOffset, flags & ~RF, true);
-      if (
-        flags & TF ||
-        view.getUint32(interruptibilityOffset, true) & 3 ||
-        engine.tier === "evaluator" ||
-        breakpointsEnabled(state)
-      ) {
+      if (breakpointsEnabled(state) && this.#code.isBreakpointPage()) {
+        left -= this.step();
+        continue;
+      }
+      if (flags & RF) view.setUint32(flagsOffset, flags & ~RF, true);
+      if (flags & TF || view.getUint32(interruptibilityOffset, true) & 3 || engine.tier === "evaluator") {
         left -= this.step();
         continue;
       }
@@ -315,6 +318,16 @@ export class LogicalProcessor implements Core, RunningProcessor {
         }
         case ExitKind.step:
           left -= this.#stepAgain(at);
+          break;
+        case ExitKind.refused: {
+          const vector = view.getInt32(at + record.displacement, true);
+          this.#raise(vector === Exception.UD ? new Fault(Exception.UD) : new Fault(vector, 0));
+          break;
+        }
+        case ExitKind.undecided:
+          module.settle();
+          this.#refresh();
+          left -= this.#carryOut(engine.cache.instruction(at));
           break;
         case ExitKind.cold:
           left -= this.#runCold(at);
@@ -409,21 +422,29 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const { state, engine } = this;
     engine.module.settle();
     this.#refresh();
-    const before = state.view.getUint32(flagsOffset, true);
-    const rip = state.RIP;
-    const linear = this.#code.mode.codeSize === 64 ? rip : (rip + state.codeBase) & 0xffff_ffffn;
-    const breakpoint = instructionBreakpoint(state, linear);
-    if (breakpoint) {
-      this.#raise(breakpoint);
-      return 0;
+    if (breakpointsEnabled(state)) {
+      const rip = state.RIP;
+      const linear = this.#code.mode.codeSize === 64 ? rip : (rip + state.codeBase) & 0xffff_ffffn;
+      const breakpoint = instructionBreakpoint(state, linear);
+      if (breakpoint) {
+        this.#raise(breakpoint);
+        return 0;
+      }
     }
     const instruction = this.fetch();
     if (instruction instanceof Fault) {
       this.#raise(instruction);
       return 0;
     }
+    return this.#carryOut(instruction);
+  }
+
+  /** Carry out the instruction at CS:RIP, by whatever way; flags are settled. */
+  #carryOut(instruction: Instruction): number {
+    const { state, engine, vmx } = this;
     const { row } = instruction;
-    const { vmx } = this;
+    const before = state.view.getUint32(flagsOffset, true);
+    const ripBefore = state.view.getUint32(ripOffset, true);
     if (vmx?.nonRoot && this.#code.mode.steps & stepOf(row)) {
       const intercepted = vmx.intercept(instruction);
       if (intercepted instanceof Fault) {
@@ -461,8 +482,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
       if (!restores) view.setUint32(flagsOffset, view.getUint32(flagsOffset, true) & ~RF, true);
     }
     if (before & TF && !clearsTf.has(row.semantics.mnemonic)) {
-      const next = BigInt.asUintN(64, rip + BigInt(instruction.length));
-      noteSingleStep(state, state.RIP !== next);
+      const moved = (view.getUint32(ripOffset, true) - ripBefore) >>> 0;
+      noteSingleStep(state, moved !== instruction.length);
     }
     return retired;
   }
@@ -479,7 +500,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const { instruction, facts } = variant;
     const before = view.getUint32(ripOffset, true);
     this.engine.module.settle();
-    const retired = this.#evaluate(instruction, this.#translated);
+    const memory = breakpointsEnabled(this.state) ? walkedMemory : this.#translated;
+    const retired = this.#evaluate(instruction, memory);
     if (retired === 0 || mode !== this.#code.mode) return retired;
     const moved = (view.getUint32(ripOffset, true) - before) >>> 0;
     if (facts.ends) return retired;
@@ -503,6 +525,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
 
   /** Carry out the instruction of a record that met a device, without looking at its bytes again. */
   #stepAgain(at: number): number {
+    // Data breakpoints are the evaluator's.
+    if (breakpointsEnabled(this.state)) return this.step();
     const step = this.engine.cache.repeatedStep(at, this.#code.mode);
     if (step === 0) return this.step();
     return this.#runStep(step, this.state.view.getUint16(at + record.offset, true), false);

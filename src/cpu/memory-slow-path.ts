@@ -4,6 +4,7 @@ import type { RuntimeCalls } from "../codegen/interpreter-module.ts";
 import { ExitKind, record } from "../codegen/record.ts";
 import { layout, offsetOf, segmentRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
+import { breakpointOnPage, breakpointsEnabled } from "./debug-registers.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { cpl, isCanonicalHigh } from "./mode.ts";
 import { Access, walk } from "./page-walk.ts";
@@ -86,6 +87,7 @@ export class MemorySlowPath implements RuntimeCalls {
         return this.#refuse(new Fault(access & AccessWord.stack ? Exception.SS : Exception.GP, 0));
       }
     }
+    if (breakpointsEnabled(state) && this.#isWatched(low, high, size)) return this.#needStep();
     const kind = (write ? Access.WRITE : Access.READ) | (cpl(state) === 3 ? Access.USER : 0);
     const translation = walk(this.#core, high, low, kind);
     if (translation instanceof Fault) return this.#refuse(translation);
@@ -127,6 +129,15 @@ export class MemorySlowPath implements RuntimeCalls {
     }
     if (!this.stepping && (offset < 0 || !this.#guest.isRam(second.address))) return this.#needStep();
     return this.#bounce(address, size, firstLength, second.address, access);
+  }
+
+  /** Does a page of the access hold a data breakpoint? Then no TLB entry may be made. */
+  #isWatched(low: number, high: number, size: number): boolean {
+    const { state } = this.#core;
+    if (breakpointOnPage(state, low, high, false)) return true;
+    const last = low + size - 1;
+    if (last > 0xffff_ffff) return breakpointOnPage(state, 0, this.long ? (high + 1) >>> 0 : 0, false);
+    return (low & 0xfff) + size > 4096 && breakpointOnPage(state, last, high, false);
   }
 
   #refuse(fault: Fault): 0 {

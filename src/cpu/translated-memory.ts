@@ -1,7 +1,7 @@
 import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { GuestMemory } from "./guest-memory.ts";
-import { type LinearMemory, probeLinear, readLinear, writeLinear } from "./linear-memory.ts";
+import { type LinearMemory, walkedMemory } from "./linear-memory.ts";
 import { Access, walk } from "./page-walk.ts";
 import type { Tlb } from "./tlb.ts";
 
@@ -47,7 +47,7 @@ export class TranslatedMemory implements LinearMemory {
   read(core: Core, address: bigint, size: number, access: number): bigint | Fault {
     const offset = this.#find(core, address, size, access);
     if (offset instanceof Fault) return offset;
-    if (offset < 0) return readLinear(core, address, size, access);
+    if (offset < 0) return walkedMemory.read(core, address, size, access);
     const { view } = this.#guest;
     if (size === 4) return BigInt(view.getUint32(offset, true));
     if (size === 8) return view.getBigUint64(offset, true);
@@ -59,7 +59,7 @@ export class TranslatedMemory implements LinearMemory {
   write(core: Core, address: bigint, value: bigint, size: number, access: number): Fault | undefined {
     const offset = this.#find(core, address, size, access);
     if (offset instanceof Fault) return offset;
-    if (offset < 0) return writeLinear(core, address, value, size, access);
+    if (offset < 0) return walkedMemory.write(core, address, value, size, access);
     const { view } = this.#guest;
     if (size === 4) view.setUint32(offset, Number(value), true);
     else if (size === 8) view.setBigUint64(offset, value, true);
@@ -75,6 +75,6 @@ export class TranslatedMemory implements LinearMemory {
   probe(core: Core, address: bigint, size: number, access: number): Fault | undefined {
     const offset = this.#find(core, address, size, access);
     if (offset instanceof Fault) return offset;
-    return offset < 0 ? probeLinear(core, address, size, access) : undefined;
+    return offset < 0 ? walkedMemory.probe(core, address, size, access) : undefined;
   }
 }

@@ -13,28 +13,37 @@ const instructions = 500;
 /** Lengths of the runs that a program is cut into: 1 is all single steps, the others begin in translated code. */
 const slices = [1, 65, 100, 333, 1000];
 
+/** What the page tables of a program map, without their accessed and dirty flags. */
+const mapped = ({ evaluator }: TwoTiers): Uint32Array =>
+  new Uint32Array(evaluator.guest.ram().slice(places.pml4, places.table + 0x1000).buffer).map(
+    (word) => word & ~0x60,
+  );
+
 /**
- * Events that arrive between two runs: the same for one seed, whatever the tier. A program whose stack has come among the page
- * tables is over: with tables changed behind its back a processor may see the old translations or the new ones.
+ * Events that arrive between two runs of a program that has been placed: the same for one seed, whatever the tier. A program that has
+ * come among its page tables, or whose stack has, is over: with tables changed behind its back a processor may see the old translations
+ * or the new ones.
  */
-const eventsOf =
-  (two: TwoTiers, seed: number) =>
-  (ran: number): "stop" | undefined => {
+const eventsOf = (two: TwoTiers, seed: number) => {
+  const before = mapped(two);
+  return (ran: number): "stop" | undefined => {
     const { RSP } = two.evaluator.processor.state;
     if (RSP > BigInt(places.pml4 - 0x80) && RSP < BigInt(places.table + 0x1080)) return "stop";
+    if (mapped(two).some((word, n) => word !== before[n])) return "stop";
     const dice = new Dice(seed * 7919 + ran);
     if (dice.once(3)) two.interrupt(dice.once(4) ? "NMI" : 0x30 + dice.below(8));
     return undefined;
   };
+};
 
 describe("A random program on the interpreter and on the evaluator", () => {
   const two = new TwoTiers(places.ramBytes);
   it.each<Bits>([32, 64])("goes through the same states in %i-bit code, wherever the run is cut", (bits) => {
     for (let seed = firstProgram; seed < firstProgram + programs; seed++) {
       const slice = slices[seed % slices.length]!;
-      const events = eventsOf(two, seed);
       const place = (bare: Parameters<typeof placeProgram>[0]) => placeProgram(bare, seed, bits);
       two.start(place);
+      const events = eventsOf(two, seed);
       const at = two.run(instructions, slice, events);
       if (at === undefined) continue;
       expect.fail(

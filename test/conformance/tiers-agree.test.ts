@@ -71,4 +71,75 @@ describe("Interpreter and evaluator agree", () => {
     start(["mov eax, [0xfffffffe]", "mov ebx, 0x12345678", "mov [0xfffffffd], ebx"], 32);
     expect(two.run(20, 1)).toBeUndefined();
   });
+
+  it("about breakpoints on execution, in the page that runs, in the next one and in none", () => {
+    const program = [
+      "mov rcx, 3",
+      "again: lea rax, [far]",
+      "call rax",
+      "mov qword ptr [flag], rcx",
+      "dec rcx",
+      "jnz again",
+      "jmp $",
+      "align 4096",
+      "flag: dq 0",
+      "far: add rbx, rcx",
+      "add rbx, 2",
+      "ret",
+    ];
+    for (const [at, hits] of [
+      ["inner", 3],
+      ["far", 3],
+      ["none", 0],
+    ] as const)
+      for (const slice of [1, 3, 100]) {
+        start(program);
+        const first = two.evaluator.processor.state.RIP;
+        const far = (first & ~0xfffn) + 0x1008n;
+        const address = at === "inner" ? first + 7n : at === "far" ? far + 3n : first + 0x20_0000n;
+        for (const { processor } of [two.interpreter, two.evaluator]) {
+          processor.state.DR0 = address;
+          processor.state.DR7 = 0x401n;
+        }
+        let met = 0;
+        two.evaluator.engine.observer = { exception: ({ vector }) => void (met += vector === 1 ? 1 : 0) };
+        expect(two.run(60, slice), `${at}, ${slice}`).toBeUndefined();
+        expect(met > 0, at).toBe(hits > 0);
+        two.evaluator.engine.observer = undefined;
+      }
+  });
+
+  it("about breakpoints on data that are set and taken away while code runs, next to other data of the page", () => {
+    const program = [
+      `mov rsi, ${places.data}`,
+      "mov rcx, 4",
+      "warm: mov [rsi + 8], rcx",
+      "add [rsi + 64], rcx",
+      "loop warm",
+      `mov rax, ${places.data + 64}`,
+      "mov dr1, rax",
+      "mov rax, 0xd0040c",
+      "mov dr7, rax",
+      "mov [rsi + 8], rcx",
+      "mov rbx, [rsi + 60]",
+      "mov [rsi + 62], ebx",
+      "mov rcx, 9",
+      "mov rdi, rsi",
+      "rep stosq",
+      `mov rdi, ${places.data + 0xffc}`,
+      "mov [rdi], rax",
+      "xor eax, eax",
+      "mov dr7, rax",
+      "mov [rsi + 64], rcx",
+      "jmp $",
+    ];
+    for (const slice of [1, 2, 7, 100]) {
+      start(program);
+      let met = 0;
+      two.evaluator.engine.observer = { exception: ({ vector }) => void (met += vector === 1 ? 1 : 0) };
+      expect(two.run(80, slice)).toBeUndefined();
+      two.evaluator.engine.observer = undefined;
+      expect(met).toBeGreaterThan(0);
+    }
+  });
 });

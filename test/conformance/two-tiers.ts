@@ -42,8 +42,8 @@ export class TwoTiers {
     place(evaluator);
     interpreter.guest.writeBytes(0, evaluator.guest.ram());
     interpreter.processor.state.architectural().set(evaluator.processor.state.architectural());
-    interpreter.processor.invalidate({ kind: "all" });
     for (const { interrupts, processor } of [interpreter, evaluator]) {
+      processor.invalidate({ kind: "all" });
       interrupts.length = 0;
       processor.nmiPending = false;
     }

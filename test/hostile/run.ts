@@ -41,7 +41,7 @@ const machine = (seed: number): Pc => {
   const model = cpuModel("default", { processors })!;
   const pc = new Pc(
     { memoryBytes: hostileRamBytes, processors, model, disks: [], seed: BigInt(seed), romBytes: 0 },
-    { serial: () => {}, debugcon: () => {}, virtioConsole: () => {}, unimplemented: () => {} },
+    { serial: () => {}, debugcon: () => {}, virtioConsole: () => {} },
   );
   const dice = new Dice(seed);
   for (let at = 0; at < 0xa_0000; at += 4) pc.guest.write(at, dice.next32(), 4);
