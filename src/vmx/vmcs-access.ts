@@ -84,6 +84,20 @@ export const vmwrite = (vmx: VmxProcessor, instruction: Instruction, vmcs: Vmcs)
   const { fields } = vmx;
   if (fields.isInformation[ordinal] === 1 && !vmx.writesInformation)
     return VMfailValid(vmx, instruction, readOnlyComponent, vmcs);
+  storeField(vmx, vmcs, ordinal, isHighHalf, sourceLow, sourceHigh);
+  return VMsucceed(vmx, instruction);
+};
+
+/** What VMWRITE does once its operands are found valid: store what fits the field, and say where that was done. */
+export const storeField = (
+  vmx: VmxProcessor,
+  vmcs: Vmcs,
+  ordinal: number,
+  isHighHalf: boolean,
+  sourceLow: number,
+  sourceHigh: number,
+): void => {
+  const { fields } = vmx;
   const { view, base } = vmcs;
   noteStore(vmx, base);
   const to = base + ordinalOffset(ordinal);
@@ -100,7 +114,6 @@ export const vmwrite = (vmx: VmxProcessor, instruction: Instruction, vmcs: Vmcs)
   view.setUint32(origin + 8, state.getUint32(retiredOffset, true), true);
   view.setUint32(origin + 12, state.getUint32(retiredOffset + 4, true), true);
   if (vmcs === vmx.vmcs) vmx.checks.noteWrite(ordinal, low ^ nextLow, high ^ nextHigh);
-  return VMsucceed(vmx, instruction);
 };
 
 /** The page of a VMCS is about to change: code that was decoded there is stale. */
