@@ -1,3 +1,4 @@
+import type { Clock } from "../bus/clock.ts";
 import type { DirectMemory } from "../bus/dma.ts";
 import type { InterruptLine } from "../bus/interrupt-line.ts";
 import type { MmioBus } from "../bus/mmio.ts";
@@ -35,14 +36,16 @@ import { VirtioEntropy } from "../devices/virtio-entropy.ts";
 import { VirtioPci } from "../devices/virtio-pci.ts";
 import { isaInterrupts, memoryMap, ports } from "./board-map.ts";
 import type { PcConfiguration, PcOutputs, PcStop } from "./pc-doors.ts";
-import type { VirtualClock } from "./virtual-clock.ts";
+
+/** Memory as the chips reach and remap it. */
+export type BoardMemory = Pick<GuestMemory, "readBytes" | "writeBytes" | "lowBytes" | "shadow">;
 
 /** The board around the chips. */
 export interface ChipsetSurroundings {
   readonly configuration: PcConfiguration;
   readonly outputs: PcOutputs;
-  readonly clock: VirtualClock;
-  readonly guest: GuestMemory;
+  readonly clock: Clock;
+  readonly guest: BoardMemory;
   readonly portBus: PortBus;
   readonly mmio: MmioBus;
   readonly apicBus: ApicBus;
