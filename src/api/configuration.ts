@@ -115,7 +115,7 @@ export interface Configuration {
 
 export const configurationOf = (options: MachineOptions): Configuration => {
   const { memoryMiB = 512, processors = 1, model = "default", disks = [], seed = 0 } = options;
-  const { startTime, debugconPort, realTime = false, tier = "interpreter", onReset = "restart" } = options;
+  const { startTime, debugconPort, realTime = false, tier = "jit", onReset = "restart" } = options;
   wholeNumber("memoryMiB", memoryMiB, 1, largestMemoryMiB);
   wholeNumber("processors", processors, 1, mostProcessors);
   if (debugconPort !== undefined) wholeNumber("debugconPort", debugconPort, 0, 0xffff);

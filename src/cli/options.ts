@@ -37,7 +37,7 @@ export const runOptions = [
   { group: "What to tell", name: "no-explain", about: "do not" },
   { group: "What to tell", name: "exits", about: "at the end a table of VM exits by reason: count, share, and how long their handlers were" },
   { group: "What to tell", name: "exits-log", value: "FILE", about: "write one line of JSON per VM exit to FILE" },
-  { group: "What to tell", name: "tier", value: "NAME", about: "interpreter (default), or evaluator: the executable specification, slow" },
+  { group: "What to tell", name: "tier", value: "NAME", about: "jit (default), interpreter, or evaluator: the executable specification, slow" },
 ] as const satisfies readonly OptionRow[];
 
 // biome-ignore format: one row per fact

@@ -125,7 +125,7 @@ export const runSettings = ({ positional, values }: Given): RunSettings | Mistak
           : bad(`--seed is "${word}", expected a number below 2^64`),
       ),
       debugconPort,
-      tier: value("tier", (word) => oneOf<Tier>("tier", word, ["interpreter", "evaluator"])),
+      tier: value("tier", (word) => oneOf<Tier>("tier", word, ["jit", "interpreter", "evaluator"])),
       onReset: values.has("no-reboot") ? ("stop" as const) : undefined,
     }),
     boot: given({

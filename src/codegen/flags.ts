@@ -29,8 +29,19 @@ const collectLeaves = (value: Value, into: Set<Value>, seen: Set<Value>): void =
   for (const arg of value.args) collectLeaves(arg, into, seen);
 };
 
+const lazyCache = new WeakMap<Flags, LazyFlags | null>();
+
 /** The lazy form of these flags, or undefined where they must be computed at once. */
 export const lazyFlagsOf = (flags: Flags): LazyFlags | undefined => {
+  let lazy = lazyCache.get(flags);
+  if (lazy === undefined) {
+    lazy = findLazy(flags) ?? null;
+    lazyCache.set(flags, lazy);
+  }
+  return lazy ?? undefined;
+};
+
+const findLazy = (flags: Flags): LazyFlags | undefined => {
   const missing = statusFlags.filter((name) => flags[name] === undefined);
   if (missing.length > 1) return undefined;
   const complete = {} as Record<StatusFlag, Value>;

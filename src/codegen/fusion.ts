@@ -1,4 +1,4 @@
-import { type Effect, type FlagName, statusFlags } from "../ir/effects.ts";
+import { type Effect, type FlagName, type Flags, statusFlags } from "../ir/effects.ts";
 import { substitute } from "../ir/substitute.ts";
 import type { Value } from "../ir/value.ts";
 import { lazyFlagsOf } from "./flags.ts";
@@ -17,11 +17,31 @@ const readsFlagsOnly = (value: Value): boolean => {
  * For two instructions in a row: the conditions of the second on status flags, each as a function of what the first one
  * reads; undefined where the two cannot share a handler, or the second reads no flags.
  */
-export const fusion = (first: readonly Effect[], second: readonly Effect[]): Map<Value, Value> | undefined => {
+export const fusion = (first: readonly Effect[], second: readonly Effect[]): ReadonlyMap<Value, Value> | undefined => {
   const writes = first.filter((effect) => effect.kind === "flags");
   if (writes.length !== 1 || writes[0]!.when !== undefined) return undefined;
   if (first.some(({ kind }) => kind === "jump" || kind === "attention" || kind === "interruptShadow")) return undefined;
-  const known = writes[0]!.flags;
+  return conditionsOn(writes[0]!.flags, second);
+};
+
+const conditionsCache = new WeakMap<Flags, WeakMap<readonly Effect[], Map<Value, Value> | null>>();
+
+/** The conditions of an instruction on status flags, where these are known functions; undefined where one of them is not. */
+export const conditionsOn = (known: Flags, second: readonly Effect[]): ReadonlyMap<Value, Value> | undefined => {
+  let bySecond = conditionsCache.get(known);
+  if (bySecond === undefined) {
+    bySecond = new WeakMap();
+    conditionsCache.set(known, bySecond);
+  }
+  let conditions = bySecond.get(second);
+  if (conditions === undefined) {
+    conditions = findConditions(known, second) ?? null;
+    bySecond.set(second, conditions);
+  }
+  return conditions ?? undefined;
+};
+
+const findConditions = (known: Flags, second: readonly Effect[]): Map<Value, Value> | undefined => {
   const conditions = new Map<Value, Value>();
   const seen = new Set<Value>();
   const visit = (value: Value | undefined): boolean => {

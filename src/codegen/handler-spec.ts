@@ -1,4 +1,4 @@
-import type { SegmentName } from "../ir/effects.ts";
+import type { Effect, SegmentName } from "../ir/effects.ts";
 import type { Form } from "../ir/frame.ts";
 import type { Value } from "../ir/value.ts";
 import type { Row } from "../isa/row.ts";
@@ -15,6 +15,8 @@ export type AddressShape = "base" | "full" | "wide";
 export interface HandlerSpec {
   readonly row: Row;
   readonly form: Form;
+  /** What the instruction does in that form. */
+  readonly effects: readonly Effect[];
   /** Shape of the encoded memory operand's address, if any. */
   readonly shape: AddressShape;
   /** Plan of the segment of each memory operand, by operand index. */
@@ -41,6 +43,8 @@ export interface Imports {
   /** (rip, budget): continue at an offset in CS, of 64-bit code or of other code. */ readonly dispatch64: number;
   readonly dispatch32: number;
   /** (record, budget): jump within the page. */ readonly jumpNear: number;
+  /** (stash, stash, stash, settle function or -1): pending flags go to memory. */ readonly spillFlags: number;
+  /** (record, budget, flags as before): what a region stores when it returns. */ readonly leaveRegion: number;
 }
 
 /** What handler emission asks of the module it is emitted for. */

@@ -1,6 +1,5 @@
 import { flagBit } from "../arch/flags.ts";
 import type { Value } from "../ir/value.ts";
-import { effectsOf } from "../isa/define.ts";
 import { offsetOf } from "../state/layout.ts";
 import { Code, i32 } from "../wasm/code.ts";
 import type { FunctionBody } from "../wasm/module.ts";
@@ -54,7 +53,7 @@ export class HandlerEmitter {
   #emitPair(second: HandlerSpec): void {
     const code = this.#code;
     const { effects, memory } = this.#instruction;
-    const conditions = fusion(effects, effectsOf(second.row.semantics, second.form).effects);
+    const conditions = fusion(effects, second.effects);
     if (conditions === undefined) throw new Error("a pair that cannot be fused");
     const values = [...conditions.values()];
     this.#instruction.begin(effects, values);

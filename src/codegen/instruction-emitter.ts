@@ -3,7 +3,6 @@ import { flagBit } from "../arch/flags.ts";
 import { FSW } from "../arch/x87.ts";
 import { type Effect, type FlagName, type Flags, statusFlags } from "../ir/effects.ts";
 import { leaf, type Value, type Width } from "../ir/value.ts";
-import { effectsOf } from "../isa/define.ts";
 import { entersMMX } from "../isa/row.ts";
 import { offsetOf } from "../state/layout.ts";
 import type { Code } from "../wasm/code.ts";
@@ -56,7 +55,7 @@ export class InstructionEmitter implements Binding {
     this.memory = new MemoryAccess(place);
     this.#given = given;
     this.mulHighUnsigned = place.context.imports.mulHighUnsigned;
-    this.effects = effectsOf(place.spec.row.semantics, place.spec.form).effects;
+    this.effects = place.spec.effects;
   }
 
   /** Once more, in a loop. */

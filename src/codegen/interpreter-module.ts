@@ -1,14 +1,16 @@
 import { foldNode } from "../ir/evaluate.ts";
 import type { Value } from "../ir/value.ts";
 import { offsetOf } from "../state/layout.ts";
-import { Code, i32, i64 } from "../wasm/code.ts";
+import { Code, i32, i64, type ValueType } from "../wasm/code.ts";
 import { wasmPageBytes } from "../wasm/engine.ts";
 import { type FunctionBody, ModuleBuilder } from "../wasm/module.ts";
-import type { LazyFlags } from "./flags.ts";
+import { type LazyFlags, stashOffsets } from "./flags.ts";
 import { HandlerEmitter } from "./handler.ts";
 import type { HandlerContext, HandlerSpec, Imports } from "./handler-spec.ts";
 import { jumpCacheEntries, jumpCacheEntry, jumpCacheOffset } from "./memory-map.ts";
 import { ExitKind, record } from "./record.ts";
+import type { Region } from "./region/region.ts";
+import { RegionEmitter } from "./region/region-emitter.ts";
 import { emitSettle } from "./settle-flags.ts";
 
 /** What translated code calls in TypeScript. */
@@ -20,6 +22,19 @@ export interface RuntimeCalls {
   /** Carry out stores that went to the bounce buffer. */
   flush(): void;
 }
+
+interface NamedFunction {
+  /** Place in the table. */
+  readonly index: number;
+  readonly body: FunctionBody;
+  /** For profiles. */
+  readonly name: string;
+}
+
+/** A region takes as much room as so many handlers. */
+const regionWeight = 4;
+/** Pending flags as parameters: the stash, and the settle function or -1. */
+const flagTypes: readonly ValueType[] = [i64, i64, i64, i32];
 
 /** Handlers every table has, by index. */
 export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5, stop: 6, cold: 7 } as const;
@@ -74,6 +89,13 @@ export class InterpreterModule {
       this.#table.set(index, core.exports[name] as () => void);
   }
 
+  readonly #specs = new Map<number, HandlerSpec>();
+
+  /** What a handler was made for; undefined: it is none of an instruction. */
+  specOf(handler: number): HandlerSpec | undefined {
+    return this.#specs.get(handler);
+  }
+
   /** Handlers made so far. */
   handlerCount = 0;
 
@@ -81,6 +103,7 @@ export class InterpreterModule {
   add(spec: HandlerSpec): number {
     const index = this.#next++;
     this.#pending.push({ index, spec });
+    this.#specs.set(index, spec);
     this.handlerCount++;
     return index;
   }
@@ -89,6 +112,7 @@ export class InterpreterModule {
   defer(spec: HandlerSpec): number {
     const index = this.#next++;
     this.#deferred.set(index, spec);
+    this.#specs.set(index, spec);
     this.handlerCount++;
     return index;
   }
@@ -110,10 +134,31 @@ export class InterpreterModule {
     if (this.#pending.length === 0) return;
     const pending = this.#pending;
     this.#pending = [];
+    this.#compile((context) =>
+      pending.map(({ index, spec }) => ({ index, body: new HandlerEmitter(spec, context).emit(), name: nameOf(spec) })),
+    );
+  }
+
+  /** Compile regions; their places in the table. */
+  addRegions(regions: readonly Region[], view: DataView): number[] {
+    const indices = regions.map(() => this.#next++);
+    this.handlerCount += regionWeight * regions.length;
+    this.#compile((context) =>
+      regions.map((region, n) => ({
+        index: indices[n]!,
+        body: new RegionEmitter(region, context, view, fixedHandlers.stale).emit(),
+        name: `region of ${region.blocks.length} blocks`,
+      })),
+    );
+    return indices;
+  }
+
+  /** One module of functions, put into the table. */
+  #compile(emit: (context: HandlerContext) => NamedFunction[]): void {
     const builder = new ModuleBuilder();
     const imports = this.#declareImports(builder);
     const settleType = builder.type([]);
-    const bodies: { index: number; body: FunctionBody; name: string }[] = [];
+    const settlers: NamedFunction[] = [];
     const context: HandlerContext = {
       imports,
       settleFunction: (flags: LazyFlags): number => {
@@ -121,7 +166,7 @@ export class InterpreterModule {
         if (index === undefined) {
           index = this.#next++;
           this.#settlers.set(flags.key, index);
-          bodies.push({ index, body: emitSettle(flags, context, settleType), name: "settle flags" });
+          settlers.push({ index, body: emitSettle(flags, context, settleType), name: "settle flags" });
         }
         return index;
       },
@@ -134,7 +179,7 @@ export class InterpreterModule {
         return number;
       },
     };
-    for (const { index, spec } of pending) bodies.push({ index, body: new HandlerEmitter(spec, context).emit(), name: nameOf(spec) });
+    const bodies = [...emit(context), ...settlers];
     for (const { index, body, name } of bodies) builder.export(`${index}`, builder.function(body, name));
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(builder.build()), this.#imports);
     if (this.#next > this.#table.length) this.#table.grow(Math.max(4096, this.#next - this.#table.length));
@@ -158,6 +203,8 @@ export class InterpreterModule {
       dispatch64: builder.importFunction("core", "dispatch64", builder.type([i64, i32])),
       dispatch32: builder.importFunction("core", "dispatch32", builder.type([i64, i32])),
       jumpNear: builder.importFunction("core", "jumpNear", handlerType),
+      spillFlags: builder.importFunction("core", "spillFlags", builder.type(flagTypes)),
+      leaveRegion: builder.importFunction("core", "leaveRegion", builder.type([i32, i32, ...flagTypes])),
     };
   }
 
@@ -236,6 +283,19 @@ export class InterpreterModule {
       leave(code, ExitKind.budget, 1);
       code.end();
       code.get(target).get(1).get(target).memory("i32.load", record.handler).returnCallIndirect(handlerType);
+    });
+
+    const spillFlags = define("spillFlags", builder.type(flagTypes), 4, (code) => {
+      code.get(3).i32(-1).op("i32.eq").if().op("return").end();
+      stashOffsets.forEach((offset, index) => {
+        code.i32(0).get(index).memory("i64.store", offset);
+      });
+      code.i32(0).get(3).memory("i32.store", at.lazyFlags);
+    });
+    define("leaveRegion", builder.type([i32, i32, ...flagTypes]), 6, (code) => {
+      code.i32(0).get(0).memory("i32.store", at.exitRecord);
+      code.i32(0).get(1).memory("i32.store", at.exitBudget);
+      code.get(2).get(3).get(4).get(5).returnCall(spillFlags);
     });
 
     define("exit", handlerType, 2, (code) => {

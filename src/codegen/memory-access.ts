@@ -17,6 +17,8 @@ export class MemoryAccess {
   readonly #place: Place;
   /** A local that is not 0 when a store went through the slow path and must be flushed; none without stores. */
   slow: number | undefined;
+  /** The local to use for it, where the place has one for all its instructions. */
+  sharedSlow: number | undefined;
 
   constructor(place: Place) {
     this.#place = place;
@@ -107,7 +109,7 @@ export class MemoryAccess {
     this.#place.leave();
     code.end();
     if (write) {
-      this.slow ??= code.local(i32);
+      this.slow ??= this.sharedSlow ?? code.local(i32);
       code.i32(1).set(this.slow);
     }
     code.get(address).end().set(address);

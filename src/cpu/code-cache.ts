@@ -7,6 +7,7 @@ import type { Feature } from "../isa/row.ts";
 import type { CodeMode } from "./code-mode.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { HandlerLibrary, isRepeated, type Variant } from "./handler-library.ts";
+import { HotCode } from "./hot-code.ts";
 import { isNear, RecordWriter } from "./record-writer.ts";
 import type { Tlb } from "./tlb.ts";
 import { stepOf } from "./vmx-socket.ts";
@@ -76,6 +77,17 @@ export class CodeCache {
   flushes = 0;
   decoded = 0;
 
+  readonly hot: HotCode;
+
+  /** Translate at once whatever can be: for tests. */
+  get eager(): boolean {
+    return this.hot.eager;
+  }
+  set eager(eager: boolean) {
+    this.hot.eager = eager;
+    this.#library.eager = eager;
+  }
+
   constructor(guest: GuestMemory, module: InterpreterModule, tlb: Tlb, has: (feature: Feature) => boolean) {
     this.#guest = guest;
     this.#module = module;
@@ -85,6 +97,7 @@ export class CodeCache {
     this.#writer = new RecordWriter(guest.view);
     this.#bytes = guest.bytes;
     this.#has = has;
+    this.hot = new HotCode(module, guest.view);
     guest.onCodeWrite = (offset, length) => this.beforeWrite(offset, length);
   }
 
@@ -127,6 +140,7 @@ export class CodeCache {
     this.#blockStarts = [];
     this.#blockPages = [];
     this.#next = recordsOffset;
+    this.hot.clear();
     this.#tlb.purgeJumps();
     this.flushes++;
   }
@@ -403,6 +417,8 @@ export class CodeCache {
       if (n === count && kind === RecordKind.shadow) return false;
     }
     if (n > count) return false;
+    // A region would run past the stop.
+    this.hot.setAside(start);
     const at = start + count * recordBytes;
     this.#stopAt = at;
     this.#stopHandler = view.getUint32(at + record.handler, true);
@@ -411,6 +427,7 @@ export class CodeCache {
   }
 
   endStop(): void {
+    this.hot.putBack();
     if (this.#stopAt === 0) return;
     const { stop } = fixedHandlers;
     if (this.#view.getUint32(this.#stopAt + record.handler, true) === stop)

@@ -9,7 +9,7 @@ import { Tlb } from "./tlb.ts";
 import type { VmExit } from "./vmx-socket.ts";
 
 /** Which tier carries out instructions: translated handlers, or the evaluator. Neither is visible to the guest. */
-export type Tier = "interpreter" | "evaluator";
+export type Tier = "jit" | "interpreter" | "evaluator";
 
 /** More code modes than any system uses; a guest that makes new ones without end starts over. */
 const maximumModes = 4096;
@@ -65,7 +65,7 @@ export class ExecutionEngine {
   /** The running processor's state: at offset 0 of linear memory. */
   readonly state: CpuState;
   current: RunningProcessor | undefined;
-  tier: Tier = "interpreter";
+  tier: Tier = "jit";
   observer: Observer | undefined;
 
   readonly #model: CpuModel;
@@ -87,6 +87,14 @@ export class ExecutionEngine {
     });
   }
 
+  /** Translate at once whatever can be: for tests of the JIT tier. */
+  get eager(): boolean {
+    return this.cache.eager;
+  }
+  set eager(eager: boolean) {
+    this.cache.eager = eager;
+  }
+
   #newCache(): CodeCache {
     return new CodeCache(this.guest, this.module, this.tlb, (feature) => this.#model.has(feature));
   }
@@ -104,10 +112,12 @@ export class ExecutionEngine {
       this.modes.clear();
     }
     if (this.module.handlerCount > maximumHandlers) {
+      const { eager } = this;
       this.module.settle();
       this.cache.flush();
       this.module = this.#newModule();
       this.cache = this.#newCache();
+      this.eager = eager;
     }
   }
 }

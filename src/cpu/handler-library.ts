@@ -80,6 +80,8 @@ export const isRepeated = ({ row, rep }: Instruction): boolean => row.repeat !==
 /** Which handler carries out an instruction: makes them as they are needed. */
 export class HandlerLibrary {
   readonly #module: InterpreterModule;
+  /** Make every handler at once: for tests. */
+  eager = false;
   readonly #facts = new Map<number, FormFacts>();
   /** Variants met again while they have no handler. */
   #wanted = new Map<HandlerChoice, HandlerSpec>();
@@ -143,17 +145,33 @@ export class HandlerLibrary {
     return { instruction, facts, shape, wideImmediate, near, operandSegments, number };
   }
 
-  #spec({ instruction, shape, near, operandSegments, wideImmediate }: Variant, mode: CodeMode): HandlerSpec {
+  #spec(
+    { instruction, facts, shape, near, operandSegments, wideImmediate }: Variant,
+    mode: CodeMode,
+  ): HandlerSpec {
     const { row } = instruction;
     const repeat = row.repeat === undefined ? "none" : instruction.rep;
     const form = formOf(instruction);
     const { plans } = mode;
-    return { row, form, shape, operandSegments, plans, near, repeat, fused: undefined, wideImmediate };
+    return {
+      row,
+      form,
+      effects: facts.effects,
+      shape,
+      operandSegments,
+      plans,
+      near,
+      repeat,
+      fused: undefined,
+      wideImmediate,
+    };
   }
 
   /** The handler of a variant: `fixedHandlers.cold` while it is to be evaluated. */
   handler(variant: Variant, mode: CodeMode): number {
-    return isRepeated(variant.instruction) ? this.demand(variant, mode) : this.#choice(variant).handler;
+    return this.eager || isRepeated(variant.instruction)
+      ? this.demand(variant, mode)
+      : this.#choice(variant).handler;
   }
 
   #choice({ facts, number }: Variant): HandlerChoice {

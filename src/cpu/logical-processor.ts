@@ -53,8 +53,8 @@ export interface ProcessorSockets {
   reportUnimplemented(what: string): void;
 }
 
-/** Translated code counts its budget in a signed 32-bit number, to which a resumed record's own count is added. */
-const maximumBudget = 0x7fff_ffff - 0xff;
+/** So often it is looked at where translated code is, to find what is hot. */
+const samplePeriod = 16_384;
 const activityHlt = 1;
 
 const ripOffset = offsetOf("RIP");
@@ -235,6 +235,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const { state, engine } = this;
     const { view } = state;
     let left = budget;
+    let sampling = false;
     this.stopRequested = false;
     engine.tidy();
     const { module } = engine;
@@ -278,7 +279,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
           continue;
         }
       }
-      const given = ending ? 0 : Math.min(allowed - maximumBlock, maximumBudget);
+      const given = ending ? 0 : Math.min(allowed - maximumBlock, samplePeriod);
+      if ((sampling || engine.cache.hot.eager) && resume === 0) engine.cache.hot.sample(start);
+      sampling = false;
       // Within a block, its first instructions are not counted again.
       module.run(start, resume === 0 ? given : given + view.getUint8(resume + record.retired));
       if (ending) engine.cache.endStop();
@@ -288,6 +291,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
       const kind = view.getUint32(exitKindOffset, true);
       switch (kind) {
         case ExitKind.budget:
+          sampling = engine.tier === "jit";
+          break;
         case ExitKind.dispatch:
         case ExitKind.attention:
           break;

@@ -187,6 +187,15 @@ export class Code {
     return this;
   }
 
+  /** Branch by the number on the stack: to `depths[n]`, or to `otherwise`. */
+  brTable(depths: readonly number[], otherwise: number): this {
+    this.#out.byte(0x0e);
+    this.#out.unsigned(depths.length);
+    for (const depth of depths) this.#out.unsigned(depth);
+    this.#out.unsigned(otherwise);
+    return this;
+  }
+
   call(functionIndex: number): this {
     this.#out.byte(0x10);
     this.#out.unsigned(functionIndex);

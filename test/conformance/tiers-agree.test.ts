@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { type Bits, placeProgram, places } from "./random-program.ts";
 import { TwoTiers } from "./two-tiers.ts";
 
-const two = new TwoTiers(places.ramBytes);
+let two: TwoTiers;
 const start = (lines: readonly string[], bits: Bits = 64): void => {
   const text = [`org ${places.code}`, "start:", ...lines, "jmp $"].join("\n");
   two.start((bare) => placeProgram(bare, 1, bits, text));
@@ -10,7 +10,11 @@ const start = (lines: readonly string[], bits: Bits = 64): void => {
 };
 
 /** Differences that random programs have found, each by itself. */
-describe("Interpreter and evaluator agree", () => {
+describe.each(["interpreter", "jit"] as const)("The %s tier and the evaluator agree", (tier) => {
+  beforeAll(() => {
+    two = new TwoTiers(places.ramBytes, tier);
+  });
+
   it("where a step of REP MOVS ends: at the page's end, whether its elements went one by one or at once", () => {
     const copy = (from: number, count: number): string[] => [
       `mov rsi, ${from}`,

@@ -30,9 +30,12 @@ export class TwoTiers {
   readonly interpreter: BareProcessor;
   readonly evaluator: BareProcessor;
 
-  constructor(ramBytes: number) {
+  /** `tier`: what runs beside the evaluator. The JIT tier translates whatever it can at once. */
+  constructor(ramBytes: number, tier: Exclude<Tier, "evaluator"> = "interpreter") {
     this.interpreter = bareProcessor(ramBytes);
     this.evaluator = bareProcessor(ramBytes);
+    this.interpreter.engine.tier = tier;
+    this.interpreter.engine.eager = tier === "jit";
     this.evaluator.engine.tier = "evaluator" satisfies Tier;
   }
 

@@ -1,0 +1,444 @@
+import { flagBit } from "../../arch/flags.ts";
+import { type Effect, type FlagName, type Flags, statusFlags } from "../../ir/effects.ts";
+import type { Value, Width } from "../../ir/value.ts";
+import { type GeneralRegister, generalRegisters, layout, offsetOf } from "../../state/layout.ts";
+import { Code, i32, i64, type ValueType } from "../../wasm/code.ts";
+import { type Binding, ExpressionEmitter } from "../expression.ts";
+import type { LazyFlags } from "../flags.ts";
+import { conditionsOn } from "../fusion.ts";
+import type { HandlerContext, HandlerSpec } from "../handler-spec.ts";
+import type { Place } from "../place.ts";
+import { ExitKind, record } from "../record.ts";
+import { loadWidth, storeWidth } from "../widths.ts";
+import type { RegionInstruction } from "./region.ts";
+
+const offset = {
+  RIP: offsetOf("RIP"),
+  RFLAGS: offsetOf("RFLAGS"),
+  lazyFlags: offsetOf("lazyFlags"),
+  exitKind: offsetOf("exitKind"),
+  exitVector: offsetOf("exitVector"),
+  exitErrorCode: offsetOf("exitErrorCode"),
+  ripBase: offsetOf("ripBase"),
+  zero: offsetOf("zero"),
+  vectorScratch: offsetOf("vectorScratch"),
+};
+const generalBytes = 8 * generalRegisters.length;
+const generalNumber = new Map<string, number>(generalRegisters.map((name, number) => [name, number]));
+
+/** Code that knows how deep it is in structured instructions. */
+export class NestedCode extends Code {
+  depth = 0;
+  override block(result?: ValueType): this {
+    this.depth++;
+    return super.block(result);
+  }
+  override loop(result?: ValueType): this {
+    this.depth++;
+    return super.loop(result);
+  }
+  override if(result?: ValueType): this {
+    this.depth++;
+    return super.if(result);
+  }
+  override end(): this {
+    this.depth--;
+    return super.end();
+  }
+  /** Branch to a structured instruction by the depth inside it. */
+  branch(label: number): this {
+    return this.br(this.depth - label);
+  }
+}
+
+/** Parameters of a region, as of every handler. */
+export const ip = 0;
+export const budget = 1;
+
+/** Flags that are a known function of the stash, at the point of emission. */
+interface Pending {
+  readonly lazy: LazyFlags;
+}
+
+/**
+ * The function of a region. General registers are read from locals; what is written goes to the state, too, before the next
+ * instruction that could leave, so that no way out has registers to write back. Pending flags live in locals alone.
+ */
+export class RegionFrame {
+  readonly code = new NestedCode(2);
+  readonly context: HandlerContext;
+  readonly view: DataView;
+  /** Local of each general register in use. */
+  readonly #general: (number | undefined)[] = new Array(16).fill(undefined);
+  /** Registers whose locals are newer than the state. */
+  readonly #dirty = new Set<number>();
+  readonly #stash: readonly number[];
+  /** Settle function of the flags in the stash; -1: memory has the flags. */
+  readonly #lazy: number;
+  /** Not 0 while a store of the instruction went through the slow path. */
+  readonly slow: number;
+  pending: Pending | undefined;
+  /** The dispatch function for the region's code. */
+  dispatch = 0;
+
+  constructor(context: HandlerContext, view: DataView) {
+    this.context = context;
+    this.view = view;
+    const { code } = this;
+    this.#stash = [code.local(i64), code.local(i64), code.local(i64)];
+    this.#lazy = code.local(i32);
+    this.slow = code.local(i32);
+  }
+
+  /** The local of a general register. */
+  general(number: number): number {
+    return (this.#general[number] ??= this.code.local(i64));
+  }
+
+  setGeneral(number: number): void {
+    this.#dirty.add(number);
+    this.code.set(this.general(number));
+  }
+
+  /** Let the state have every register: before anything that could leave the region, or meet another path. */
+  sync(): void {
+    for (const number of this.#dirty)
+      this.code.i32(0).get(this.#general[number]!).memory("i64.store", 8 * number);
+    this.#dirty.clear();
+  }
+
+  /** Code to run before the rest: registers come from the state. Which ones is known only after the rest is emitted. */
+  prologue(): Code {
+    const code = new Code(2);
+    this.#general.forEach((local, number) => {
+      if (local !== undefined) code.i32(0).memory("i64.load", 8 * number).set(local);
+    });
+    code.i32(-1).set(this.#lazy);
+    return code;
+  }
+
+  #pushFlags(): void {
+    for (const local of this.#stash) this.code.get(local);
+    this.code.get(this.#lazy);
+  }
+
+  /** Let memory have the status flags. */
+  spillFlags(): void {
+    this.#pushFlags();
+    this.code.call(this.context.imports.spillFlags);
+    this.flagsInMemory();
+  }
+
+  flagsInMemory(): void {
+    this.code.i32(-1).set(this.#lazy);
+  }
+
+  writeLazy(lazy: LazyFlags, input: (index: number) => void): void {
+    const { code } = this;
+    // All inputs first: one of them may be read from the stash.
+    lazy.inputs.forEach(({ width }, index) => {
+      input(index);
+      if (width <= 32) code.op("i64.extend_i32_u");
+    });
+    for (let index = lazy.inputs.length - 1; index >= 0; index--) code.set(this.#stash[index]!);
+    code.i32(this.context.settleFunction(lazy)).set(this.#lazy);
+    this.pending = { lazy };
+  }
+
+  /** The conditions of an instruction on flags that are pending here, computed now. */
+  conditions(effects: readonly Effect[]): ReadonlyMap<Value, number> {
+    const given = new Map<Value, number>();
+    const { pending, code } = this;
+    if (pending === undefined) return given;
+    const conditions = conditionsOn(pending.lazy.flags as Flags, effects);
+    if (conditions === undefined) return given;
+    const binding: Binding = {
+      mulHighUnsigned: this.context.imports.mulHighUnsigned,
+      leaf: (out, value) => {
+        out.get(this.#stash[pending.lazy.inputs.indexOf(value)]!);
+        if (value.width <= 32) out.op("i32.wrap_i64");
+      },
+      foreign: (out, value, emitArgument) => {
+        value.args.forEach((arg, index) => {
+          out.i32(0);
+          emitArgument(index);
+          storeWidth(out, arg.width, offset.vectorScratch + 16 * index, true);
+        });
+        out.i32(this.context.foreignNode(value)).call(this.context.imports.foreign).i32(0);
+        loadWidth(out, value.width, offset.vectorScratch);
+      },
+    };
+    const values = [...conditions.values()];
+    const expressions = new ExpressionEmitter(code, binding, values);
+    for (const [node, value] of conditions) {
+      const local = code.local(i32);
+      expressions.emit(value);
+      code.set(local);
+      given.set(node, local);
+    }
+    return given;
+  }
+
+  // ---- ways out; registers are synchronised
+
+  /** Return to the processor; the exit's kind is stored. `at`: the record to report. */
+  leave(at: number): void {
+    this.code.i32(at).get(budget);
+    this.#pushFlags();
+    this.code.call(this.context.imports.leaveRegion).op("return");
+  }
+
+  /** Go on with the record at `at`. */
+  toRecord(at: number): void {
+    this.spillFlags();
+    this.code
+      .i32(at).get(budget).i32(at).memory("i32.load", record.handler)
+      .returnCallIndirect(this.context.imports.handlerType);
+  }
+
+  /** Take the jump of the record at `at`. */
+  toNear(at: number): void {
+    this.spillFlags();
+    this.code.i32(at).get(budget).returnCall(this.context.imports.jumpNear);
+  }
+
+  /** Go on at the offset in CS that `push` leaves. */
+  toDispatch(push: () => void): void {
+    this.spillFlags();
+    push();
+    this.code.get(budget).returnCall(this.dispatch);
+  }
+
+  /** Leave when the budget is used up; the next instruction is at this page offset. */
+  checkBudget(pageOffset: number): void {
+    const { code } = this;
+    code.get(budget).i32(0).op("i32.le_s").if();
+    code.i32(0);
+    this.ripOf(pageOffset);
+    code.memory("i64.store", offset.RIP);
+    code.i32(0).i32(ExitKind.budget).memory("i32.store", offset.exitKind);
+    this.leave(0);
+    code.end();
+  }
+
+  /** Push ripBase plus a page offset, 64 bits. */
+  ripOf(pageOffset: number): void {
+    this.code.i32(0).memory("i64.load", offset.ripBase).i64(BigInt(pageOffset)).op("i64.add");
+  }
+}
+
+/** One instruction of a region. */
+export class RegionPlace implements Place {
+  readonly code: NestedCode;
+  readonly spec: HandlerSpec;
+  readonly context: HandlerContext;
+  readonly #frame: RegionFrame;
+  readonly #at: number;
+
+  constructor(frame: RegionFrame, { at, spec }: RegionInstruction) {
+    this.#frame = frame;
+    this.code = frame.code;
+    this.context = frame.context;
+    this.spec = spec;
+    this.#at = at;
+    let next = 0;
+    this.#slots = spec.form.operands.map(({ kind }) => (kind === "register" ? this.#u16(slots[next++]!) : 0));
+  }
+
+  readonly #slots: readonly number[];
+
+  #u16(field: number): number {
+    return this.#frame.view.getUint16(this.#at + field, true);
+  }
+  #i32(field: number): number {
+    return this.#frame.view.getInt32(this.#at + field, true);
+  }
+
+  readOperand(index: number, width: Width): void {
+    this.#read(this.#slots[index]!, width);
+  }
+
+  /** Push the low bits of what is at a state offset. */
+  #read(at: number, width: Width): void {
+    const { code } = this;
+    if (at >= generalBytes) {
+      code.i32(0);
+      loadWidth(code, width, at);
+      return;
+    }
+    code.get(this.#frame.general(at >>> 3));
+    if (width === 64) return;
+    code.op("i32.wrap_i64");
+    if (width === 32) return;
+    if (at & 7) code.i32(8 * (at & 7)).op("i32.shr_u");
+    code.i32(2 ** width - 1).op("i32.and");
+  }
+
+  writeOperand(index: number, width: Width, push: () => void): void {
+    const { code } = this;
+    const at = this.#slots[index]!;
+    if (at < generalBytes) {
+      this.#writeGeneral(at, width, push);
+      return;
+    }
+    const { addressing } = this.spec.row.operands[index]!;
+    const mmx = addressing === "P" || addressing === "Q" || addressing === "N";
+    code.i32(0);
+    push();
+    storeWidth(code, width, at, false);
+    if (mmx) code.i32(0).i32(0xffff).memory("i32.store16", at + 8);
+  }
+
+  #writeGeneral(at: number, width: Width, push: () => void): void {
+    const { code } = this;
+    const number = at >>> 3;
+    if (width === 64) push();
+    else if (width === 32) {
+      push();
+      code.op("i64.extend_i32_u");
+    } else {
+      const shift = BigInt(8 * (at & 7));
+      const mask = ((1n << BigInt(width)) - 1n) << shift;
+      code.get(this.#frame.general(number)).i64(BigInt.asIntN(64, ~mask)).op("i64.and");
+      push();
+      code.op("i64.extend_i32_u");
+      if (shift) code.i64(shift).op("i64.shl");
+      code.op("i64.or");
+    }
+    this.#frame.setGeneral(number);
+  }
+
+  readField(name: string, width: Width): void {
+    this.#read(offsetOf(name), width);
+  }
+
+  writeField(name: string, width: Width, push: () => void): void {
+    const { code } = this;
+    const at = offsetOf(name);
+    if (at < generalBytes) {
+      this.#writeGeneral(at, width, push);
+      return;
+    }
+    const wide = layout.get(name)!.type !== "u32";
+    code.i32(0);
+    push();
+    if (wide && width === 32) code.op("i64.extend_i32_u").memory("i64.store", at);
+    else if (!wide && width < 32) code.memory("i32.store", at);
+    else storeWidth(code, width, at, false);
+  }
+
+  immediate(width: Width): void {
+    const { code } = this;
+    if (width === 64)
+      code.i64(
+        this.spec.wideImmediate
+          ? this.#frame.view.getBigInt64(this.#at + record.wide, true)
+          : BigInt(this.#i32(record.immediate)),
+      );
+    else {
+      const value = this.#i32(record.immediate);
+      code.i32(width === 32 ? value : value & (2 ** width - 1));
+    }
+  }
+
+  addressRegister(name: GeneralRegister, size: 16 | 32 | 64): void {
+    const { code } = this;
+    code.get(this.#frame.general(generalNumber.get(name)!));
+    if (size === 32) code.i64(0xffff_ffffn).op("i64.and");
+    if (size === 16) code.i64(0xffffn).op("i64.and");
+  }
+
+  encodedSegmentBase(): void {
+    this.code.i32(0).memory("i64.load", this.#u16(record.segmentBase));
+  }
+
+  encodedSegmentNumber(): void {
+    this.code.i32(this.#frame.view.getUint8(this.#at + record.segment));
+  }
+
+  encodedAddress(): void {
+    const { code } = this;
+    const size = this.spec.form.addressSize;
+    const { shape } = this.spec;
+    const mask = (): void => {
+      if (size === 32) code.i64(0xffff_ffffn).op("i64.and");
+      if (size === 16) code.i64(0xffffn).op("i64.and");
+    };
+    if (shape === "wide") {
+      code.i64(this.#frame.view.getBigInt64(this.#at + record.wide, true));
+      mask();
+      return;
+    }
+    const displacement = this.#i32(record.displacement);
+    const base = this.#u16(record.base);
+    if (base === offset.zero) code.i64(BigInt(displacement));
+    else {
+      if (base < generalBytes) code.get(this.#frame.general(base >>> 3));
+      else code.i32(0).memory("i64.load", base);
+      if (displacement !== 0) code.i64(BigInt(displacement)).op("i64.add");
+    }
+    if (shape === "full") {
+      const index = this.#u16(record.index);
+      if (index !== offset.zero) {
+        if (index < generalBytes) code.get(this.#frame.general(index >>> 3));
+        else code.i32(0).memory("i64.load", index);
+        const scale = this.#frame.view.getUint8(this.#at + record.scale);
+        if (scale) code.i64(BigInt(scale)).op("i64.shl");
+        code.op("i64.add");
+      }
+    }
+    mask();
+  }
+
+  nextRip(): void {
+    this.#frame.ripOf(this.#u16(record.next));
+    if (this.spec.form.codeSize !== 64) this.code.i64(0xffff_ffffn).op("i64.and");
+  }
+
+  readFlag(name: FlagName): void {
+    const { code } = this;
+    if ((statusFlags as readonly string[]).includes(name)) this.#settle();
+    code.i32(0).memory("i32.load", offset.RFLAGS).i32(flagBit[name]).op("i32.shr_u").i32(1).op("i32.and");
+  }
+
+  #settle(): void {
+    this.#frame.spillFlags();
+    this.code.call(this.context.imports.settle);
+  }
+
+  readRflags(): void {
+    this.#settle();
+    this.code.i32(0).memory("i64.load", offset.RFLAGS);
+  }
+
+  writeLazy(lazy: LazyFlags, input: (index: number) => void): void {
+    this.#frame.writeLazy(lazy, input);
+  }
+
+  beforeMerge(all: boolean): void {
+    if (!all) this.#settle();
+  }
+
+  afterMerge(all: boolean): void {
+    if (all) this.code.i32(0).i32(0).memory("i32.store", offset.lazyFlags);
+    this.#frame.flagsInMemory();
+    this.#frame.pending = undefined;
+  }
+
+  leave(): void {
+    this.#frame.leave(this.#at);
+  }
+
+  raise(vector: number, errorCode: (() => void) | undefined): void {
+    const { code } = this;
+    code.i32(0).i32(ExitKind.fault).memory("i32.store", offset.exitKind);
+    code.i32(0).i32(vector).memory("i32.store", offset.exitVector);
+    code.i32(0);
+    if (errorCode) errorCode();
+    else code.i32(-1);
+    code.memory("i32.store", offset.exitErrorCode);
+    this.leave();
+  }
+}
+
+const slots = [record.slot0, record.slot1, record.slot2] as const;
