@@ -209,6 +209,31 @@ export const withCases = (kernel: Machinery, cases: readonly VmxCase[]): Uint8Ar
   return image;
 };
 
+/** An image, and where in it a label of its `main` is. */
+export interface Kernel {
+  readonly image: Uint8Array;
+  readonly offsetOf: (label: string) => number;
+}
+
+/** The kernel with another way through its cases: `table` is the label of their records' addresses, which `main` may use. */
+export const kernelWith = (main: string, cases: readonly VmxCase[], table: string): Kernel => {
+  // Where the records are does not change how long the code is: first with any addresses, then with theirs.
+  const text = (addresses: readonly number[]): string =>
+    `${main}\n align 8\n${table}:\n${addresses.map((address) => ` dq ${address}`).join("\n")}`;
+  const first = machinery(text(cases.map(() => 0)));
+  const addresses: number[] = [];
+  let at = BASE + first.bytes.length;
+  for (const [number, test] of cases.entries()) {
+    addresses.push(at);
+    at += recordOf(test, number, at, first).length;
+  }
+  const kernel = machinery(text(addresses));
+  return {
+    image: withCases(kernel, cases),
+    offsetOf: (label) => Number(kernel.symbols[label]!) - BASE,
+  };
+};
+
 /** A multiboot image that runs the cases one after the other and switches the machine off. */
 export const vmxKernel = (cases: readonly VmxCase[]): Uint8Array =>
   withCases(machinery("main:   jmp runCases"), cases);
