@@ -5,7 +5,7 @@ import { decode } from "../isa/decode.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import type { Feature } from "../isa/row.ts";
 import type { CodeMode } from "./code-mode.ts";
-import { GuestMemory } from "./guest-memory.ts";
+import { GuestMemory, Watched } from "./guest-memory.ts";
 import { HandlerLibrary, isRepeated, type Variant } from "./handler-library.ts";
 import { HotCode } from "./hot-code.ts";
 import { isNear, RecordWriter } from "./record-writer.ts";
@@ -131,7 +131,8 @@ export class CodeCache {
 
   /** Drop every record. Must not be called while translated code runs. */
   flush(): void {
-    for (const pageOffset of this.#pages.keys()) this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 0;
+    for (const pageOffset of this.#pages.keys())
+      this.#guest.watchedPages[GuestMemory.pageOf(pageOffset)]! &= ~Watched.code;
     this.#pages.clear();
     this.#instructions = [];
     this.#stepRecords.clear();
@@ -189,7 +190,7 @@ export class CodeCache {
 
   #release(pageOffset: number): void {
     this.#pages.delete(pageOffset);
-    this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 0;
+    this.#guest.watchedPages[GuestMemory.pageOf(pageOffset)]! &= ~Watched.code;
   }
 
   #pageFor(pageOffset: number): CodePage {
@@ -202,8 +203,7 @@ export class CodeCache {
         idleWrites: 0,
       };
       this.#pages.set(pageOffset, page);
-      this.#guest.codePages[GuestMemory.pageOf(pageOffset)] = 1;
-      this.#tlb.protect(pageOffset);
+      this.#guest.watch(pageOffset, Watched.code);
     }
     return page;
   }

@@ -75,6 +75,7 @@ export class ExecutionEngine {
     this.#model = model;
     this.state = new CpuState(guest.memory.buffer, 0);
     this.tlb = new Tlb(guest.memory.buffer);
+    guest.onWatch = (pageOffset) => this.tlb.protect(pageOffset);
     this.module = this.#newModule();
     this.cache = this.#newCache();
   }

@@ -57,7 +57,7 @@ describe("memory between 0xC0000 and 1 MiB", () => {
   it("tells of code that changes beneath a ROM", () => {
     memory.write(SEGMENT, 0x90, 1);
     const offset = memory.offsetOf(SEGMENT);
-    memory.codePages[GuestMemory.pageOf(offset)] = 1;
+    memory.watchedPages[GuestMemory.pageOf(offset)] = 1;
     const changed: number[] = [];
     memory.onCodeWrite = (at) => changed.push(at);
     memory.addRom(SEGMENT, Uint8Array.of(1));

@@ -16,6 +16,19 @@ const Shadow = { unset: 0, RAM: 1, notRAM: 2 } as const;
 /** No memory takes a write: it goes to a device, or nowhere. */
 const writeTo = { device: -1, nowhere: -2 } as const;
 
+/** Why stores to a page are watched: bits of an entry of `watchedPages`. */
+export const Watched = { code: 1, vmcs: 2 } as const;
+
+/** A processor that may have a current VMCS. */
+export interface VmcsOwner {
+  /** Memory offset of its region; negative: none. */
+  region(): number;
+  /** Another processor has the same one. */
+  sharesRegion: boolean;
+  /** The region is stored to, and not by VMX. */
+  stored(): void;
+}
+
 /** Memory-mapped devices behind the RAM. */
 export interface DeviceSpace {
   read(address: number, size: 1 | 2 | 4): number;
@@ -47,10 +60,14 @@ export class GuestMemory implements PhysicalBus {
   readonly #romLimit: number;
   readonly #shadowReads = new Uint8Array((shadowEnd - shadowStart) >>> 12);
   readonly #shadowWrites = new Uint8Array((shadowEnd - shadowStart) >>> 12);
-  /** One byte per 4-KiB page of RAM and ROM (by memory offset): 1 = holds decoded code. */
-  readonly codePages: Uint8Array;
+  /** One byte per 4-KiB page of RAM and ROM (by memory offset): bits of `Watched`. No translation for writing is cached of a watched page. */
+  readonly watchedPages: Uint8Array;
   /** Told before bytes of a page that holds decoded code change. */
   onCodeWrite: (memoryOffset: number, length: number) => void = () => {};
+  /** Told when a page begins to be watched: translations for writing to it must go. */
+  onWatch: (pageOffset: number) => void = () => {};
+  /** Those who want to know of stores to VMCSs. */
+  readonly vmcsOwners: VmcsOwner[] = [];
 
   /**
    * `ramBytes` is a multiple of 4 KiB up to `maximumRamBytes`; `romBytes`: room for ROM images. `kept` is the memory of a machine of the
@@ -68,7 +85,7 @@ export class GuestMemory implements PhysicalBus {
     this.view = new DataView(this.memory.buffer);
     this.#romEnd = ramOffset + ramBytes;
     this.#romLimit = this.#romEnd + romBytes;
-    this.codePages = new Uint8Array((ramBytes + romBytes) >>> 12);
+    this.watchedPages = new Uint8Array((ramBytes + romBytes) >>> 12);
   }
 
   /** Place a ROM image; it hides RAM under it. Returns false when it does not fit the room reserved for ROM. */
@@ -146,6 +163,37 @@ export class GuestMemory implements PhysicalBus {
     return (memoryOffset - ramOffset) >>> 12;
   }
 
+  /** Begin to watch the page at a memory offset. */
+  watch(pageOffset: number, reason: number): void {
+    const page = GuestMemory.pageOf(pageOffset);
+    const reasons = this.watchedPages[page]!;
+    this.watchedPages[page] = reasons | reason;
+    if (reasons === 0) this.onWatch(pageOffset);
+  }
+
+  /** Bits of `Watched` of the page at a memory offset. */
+  reasonsToWatch(memoryOffset: number): number {
+    return this.watchedPages[GuestMemory.pageOf(memoryOffset)]!;
+  }
+
+  /** To be called before bytes of a watched page change; all within one page. */
+  beforeWrite(memoryOffset: number, length: number): void {
+    const page = GuestMemory.pageOf(memoryOffset);
+    const reasons = this.watchedPages[page]!;
+    if (reasons & Watched.code) this.onCodeWrite(memoryOffset, length);
+    if (reasons & Watched.vmcs) {
+      const pageOffset = ramOffset + page * 4096;
+      let isCurrent = false;
+      for (const owner of this.vmcsOwners)
+        if (owner.region() === pageOffset) {
+          owner.stored();
+          isCurrent = true;
+        }
+      // A region that software has given up is memory like any other.
+      if (!isCurrent) this.watchedPages[page]! &= ~Watched.vmcs;
+    }
+  }
+
   read(address: number, size: 1 | 2 | 4): number {
     const offset = this.offsetOf(address);
     if (offset < 0) {
@@ -165,7 +213,7 @@ export class GuestMemory implements PhysicalBus {
       if (offset === writeTo.device) this.#devices.write(address, value, size);
       return;
     }
-    if (this.codePages[GuestMemory.pageOf(offset)] !== 0) this.onCodeWrite(offset, size);
+    if (this.watchedPages[GuestMemory.pageOf(offset)] !== 0) this.beforeWrite(offset, size);
     if (size === 4) this.view.setUint32(offset, value, true);
     else if (size === 2) this.view.setUint16(offset, value, true);
     else this.bytes[offset] = value;
@@ -186,7 +234,7 @@ export class GuestMemory implements PhysicalBus {
     this.#eachPage(address, bytes.length, (at, from, count) => {
       const offset = this.#writeOffsetOf(at);
       if (offset < 0) return;
-      if (this.codePages[GuestMemory.pageOf(offset)] !== 0) this.onCodeWrite(offset, count);
+      if (this.watchedPages[GuestMemory.pageOf(offset)] !== 0) this.beforeWrite(offset, count);
       this.bytes.set(bytes.subarray(from, from + count), offset);
     });
   }

@@ -96,18 +96,18 @@ export class MemorySlowPath implements RuntimeCalls {
     const offset = this.#guest.offsetOf(frame);
     if (inPage + size <= 4096) {
       if (offset < 0) return this.#device(address, size, access);
-      const code = this.#guest.codePages[GuestMemory.pageOf(offset)] !== 0;
+      const watched = this.#guest.watchedPages[GuestMemory.pageOf(offset)] !== 0;
       if (write) {
         if (!this.#guest.isWritable(address)) return this.#bounce(address, size, size, 0, access);
-        if (code) this.#guest.onCodeWrite(offset + inPage, size);
+        if (watched) this.#guest.beforeWrite(offset + inPage, size);
       }
-      const stillCode = this.#guest.codePages[GuestMemory.pageOf(offset)] !== 0;
+      const stillWatched = this.#guest.watchedPages[GuestMemory.pageOf(offset)] !== 0;
       this.#tlb.fill(
         low,
         high,
         view.getUint32(tlbKeyOffset, true),
         mayRead,
-        mayWrite && !stillCode && this.#guest.isWritable(address),
+        mayWrite && !stillWatched && this.#guest.isWritable(address),
         offset,
         pageSize,
         global,

@@ -39,7 +39,8 @@ export class TranslatedMemory implements LinearMemory {
     const { frame, mayRead, mayWrite, pageSize, global } = translation;
     const offset = this.#guest.offsetOf(frame);
     if (offset < 0) return -1;
-    const writable = this.#guest.isWritable(frame) && this.#guest.codePages[GuestMemory.pageOf(offset)] === 0;
+    const writable =
+      this.#guest.isWritable(frame) && this.#guest.watchedPages[GuestMemory.pageOf(offset)] === 0;
     this.#tlb.fill(low, high, key, mayRead, mayWrite && writable, offset, pageSize, global);
     return write && !writable ? -1 : offset + (low & 0xfff);
   }

@@ -84,6 +84,8 @@ export interface VmxSocket {
   readonly transitions: number;
   /** In VMX operation: CR0 and CR4 have fixed bits, INIT is blocked in root operation. */
   readonly inVmxOperation: boolean;
+  /** Why the processor is in shutdown, if a VMX abort did it: the VMX-abort indicator; else 0. */
+  readonly abortIndicator: number;
   /** Bits of CR0 and CR4 that must be 1 in VMX operation, in the guest of now (an unrestricted one may clear PE and PG). */
   readonly cr0Fixed: bigint;
   readonly cr4Fixed: bigint;

@@ -394,10 +394,10 @@ describe("VMREAD and VMWRITE", () => {
     const before = host.memory.onCodeWrite;
     host.memory.onCodeWrite = (offset) => stale.push(offset);
     const page = (host.vmx.vmcs.base - host.memory.ram().byteOffset) >>> 12;
-    host.memory.codePages[page] = 1;
+    host.memory.watchedPages[page] = 1;
     host.core.state.RBX = encoding("guest.cr3");
     host.run("vmwrite rbx, rax");
-    host.memory.codePages[page] = 0;
+    host.memory.watchedPages[page] = 0;
     host.memory.onCodeWrite = before;
     expect(stale).toEqual([host.vmx.vmcs.base]);
   });

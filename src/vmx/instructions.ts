@@ -7,13 +7,14 @@ import { GP, UD } from "../cpu/segmentation.ts";
 import { VmxOperation } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
+import { noteWrite, regionOffset, setCurrentVmcs } from "./current-vmcs.ts";
 import { isValidEptp } from "./eptp.ts";
 import { shadowAccess, vmxInstructionExit } from "./intercepts/vmx-instructions.ts";
 import { VMfail, VMfailInvalid, VMfailValid, VMsucceed } from "./outcome.ts";
 import { vmEntry } from "./vm-entry.ts";
 import { vmFunction } from "./vm-functions.ts";
 import { header } from "./vmcs.ts";
-import { noteStore, vmread, vmwrite } from "./vmcs-access.ts";
+import { vmread, vmwrite } from "./vmcs-access.ts";
 import type { VmxProcessor } from "./vmx-processor.ts";
 import { invalidateEpt, invalidateVpid } from "./worlds.ts";
 
@@ -21,7 +22,6 @@ import { invalidateEpt, invalidateVpid } from "./worlds.ts";
 
 type VmxInstruction = (vmx: VmxProcessor, instruction: Instruction) => ProcedureOutcome;
 
-const noVmcs = 0xffff_ffff_ffff_ffffn;
 const shadowIndicator = 0x8000_0000;
 const blockingByMovSS = 2;
 const interruptibilityOffset = offsetOf("interruptibility");
@@ -49,19 +49,6 @@ const inRootOperation =
 const isRegionAddress = ({ core: { model } }: VmxProcessor, address: bigint): boolean =>
   (address & 0xfffn) === 0n && address >> BigInt(model.has("LM") ? model.physicalAddressBits : 32) === 0n;
 
-/** Offset in linear memory of a region in RAM; -1 elsewhere. */
-const regionOffset = ({ memory }: VmxProcessor, address: bigint): number => {
-  const at = Number(address);
-  return memory.isWritable(at) ? memory.offsetOf(at) : -1;
-};
-
-/** Make a VMCS current, or none. Checks that were made of another one count no more. */
-export const setCurrentVmcs = (vmx: VmxProcessor, pointer: bigint): void => {
-  vmx.core.state["vmx.currentVmcs"] = pointer;
-  vmx.vmcs.base = pointer === noVmcs ? -1 : regionOffset(vmx, pointer);
-  vmx.checks.forget();
-};
-
 const enterVmxOperation = (vmx: VmxProcessor, instruction: Instruction): ProcedureOutcome => {
   const { core, capability } = vmx;
   const { state } = core;
@@ -82,7 +69,7 @@ const enterVmxOperation = (vmx: VmxProcessor, instruction: Instruction): Procedu
   const region = regionOffset(vmx, address);
   if (region < 0 || vmx.memory.view.getUint32(region, true) !== capability.revision)
     return VMfailInvalid(vmx, instruction);
-  setCurrentVmcs(vmx, noVmcs);
+  setCurrentVmcs(vmx, undefined);
   state["vmx.vmxonPointer"] = address;
   state["vmx.operation"] = VmxOperation.root;
   state["MONITOR.armed"] = 0;
@@ -102,7 +89,7 @@ const VMXON: VmxInstruction = (vmx, instruction) => {
 
 const VMXOFF = inRootOperation((vmx, instruction) => {
   const { state } = vmx.core;
-  setCurrentVmcs(vmx, noVmcs);
+  setCurrentVmcs(vmx, undefined);
   state["vmx.operation"] = VmxOperation.off;
   state["MONITOR.armed"] = 0;
   return VMsucceed(vmx, instruction);
@@ -116,10 +103,10 @@ const VMCLEAR = inRootOperation((vmx, instruction) => {
   if (address === state["vmx.vmxonPointer"]) return VMfail(vmx, instruction, 3);
   const region = regionOffset(vmx, address);
   if (region >= 0) {
-    noteStore(vmx, region);
+    noteWrite(vmx, region);
     vmx.memory.view.setUint32(region + header.launchState, 0, true);
   }
-  if (address === state["vmx.currentVmcs"]) setCurrentVmcs(vmx, noVmcs);
+  if (address === state["vmx.currentVmcs"]) setCurrentVmcs(vmx, undefined);
   return VMsucceed(vmx, instruction);
 });
 

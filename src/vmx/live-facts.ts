@@ -40,7 +40,8 @@ export const liveFacts = (vmx: VmxProcessor): EntryFacts => {
     capabilitiesOf(model),
     {
       ...modelTraits(model),
-      inIa32eMode: () => isIa32e(state),
+      // While a guest runs: that of the host which has entered it.
+      inIa32eMode: () => (vmx.nonRoot ? vmx.checks.wasIa32e : isIa32e(state)),
       currentVmcs: () => state["vmx.currentVmcs"],
     },
     (address) =>

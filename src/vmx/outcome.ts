@@ -3,6 +3,7 @@ import type { VmInstructionErrorNumber } from "../arch/vm-instruction-errors.ts"
 import type { Core } from "../cpu/core.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
+import { noteWrite } from "./current-vmcs.ts";
 import { fieldOffset, type Vmcs } from "./vmcs.ts";
 import type { VmxProcessor } from "./vmx-processor.ts";
 
@@ -55,6 +56,7 @@ export const VMfailValid = (
 ): undefined => {
   const { observer } = vmx;
   if (observer?.vmFail) observer.vmFail({ instruction, error }, vmx.core);
+  noteWrite(vmx, vmcs.base);
   vmcs.setLow(instructionError, error);
   return finish(vmx, instruction, ZF);
 };

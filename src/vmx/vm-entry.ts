@@ -8,6 +8,7 @@ import type { Event } from "../cpu/fault.ts";
 import { loadPdptes } from "../cpu/pdptes.ts";
 import { VmxOperation } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
+import { noteWrite } from "./current-vmcs.ts";
 import { loadGuestArea, loadGuestPdptes } from "./guest-area.ts";
 import { interruption, interruptionTypes } from "./interruption.ts";
 import { loadMsrs } from "./msr-areas.ts";
@@ -102,7 +103,10 @@ export const vmEntry = (vmx: VmxProcessor, launch: boolean): VmEntryOutcome => {
     fail(vmx, launch, ExitReason.MSR_LOADING, BigInt(entry));
     return undefined;
   }
-  if (launch) vmcs.view.setUint32(vmcs.base + header.launchState, 1, true);
+  if (launch) {
+    noteWrite(vmx, vmcs.base);
+    vmcs.view.setUint32(vmcs.base + header.launchState, 1, true);
+  }
   vmx.entered();
   vmx.observer?.vmEntry?.(core);
   inject(vmx);
@@ -121,6 +125,7 @@ const fail = (
     { instruction: launch ? "VMLAUNCH" : "VMRESUME", reason, qualification },
     core,
   );
+  noteWrite(vmx, vmcs.base);
   vmcs.setLow(field.reason, (reason | 0x8000_0000) >>> 0);
   vmcs.setValue(field.qualification, qualification);
   loadHostState(vmx, false);

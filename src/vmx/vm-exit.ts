@@ -4,6 +4,7 @@ import { access as rights, segmentType } from "../arch/descriptors.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { ExitReason } from "../arch/vm-exit-reasons.ts";
 import type { VmcsFieldName } from "../arch/vmcs-fields.ts";
+import { type VmxAbortCause, vmxAbortIndicator } from "../arch/vmx-aborts.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import { flagsImage } from "../cpu/exceptions.ts";
 import type { Event } from "../cpu/fault.ts";
@@ -11,6 +12,7 @@ import { loadPdptes } from "../cpu/pdptes.ts";
 import { type VmExit, VmxOperation } from "../cpu/vmx-socket.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf, type segmentRegisters } from "../state/layout.ts";
+import { noteWrite } from "./current-vmcs.ts";
 import { saveGuestArea, saveGuestPdptes } from "./guest-area.ts";
 import { interruption, interruptionOf } from "./interruption.ts";
 import { loadMsrs, storeMsrs } from "./msr-areas.ts";
@@ -166,6 +168,7 @@ const savedRF = (
 export const vmExit = (vmx: VmxProcessor, exit: VmExit, event?: Event, during?: Event): void => {
   const { vmcs, core } = vmx;
   const { details } = exit;
+  noteWrite(vmx, vmcs.base);
   savedRF(vmx, exit, event, during);
   vmcs.setLow(field.reason, exit.reason);
   vmcs.setValue(field.qualification, exit.qualification);
@@ -195,9 +198,20 @@ export const vmExit = (vmx: VmxProcessor, exit: VmExit, event?: Event, during?: 
   vmx.observer?.vmExit?.(exit, core);
   const refused = storeMsrs(vmx);
   const isNmi = event?.type === "NMI";
-  if (refused !== undefined) abort(vmx, 1);
+  if (refused !== undefined) abort(vmx, "savingMsrs");
+  else if (isCorrupted(vmx)) abort(vmx, "corruptedVmcs");
+  else if (leavesIa32eMode(vmx)) abort(vmx, "addressSpaceSize");
   else loadHostState(vmx, isNmi);
 };
+
+/** Stores to the region have left controls or a host state that a VM exit cannot be completed with. */
+const isCorrupted = ({ checks, owner }: VmxProcessor): boolean =>
+  (!checks.known || owner.sharesRegion) && !checks.hostHolds();
+
+/** A guest that is in IA-32e mode cannot be left for a host that is not. */
+const leavesIa32eMode = ({ core, vmcs }: VmxProcessor): boolean =>
+  (core.state.view.getUint32(state.EFER, true) & LMA) !== 0 &&
+  (vmcs.low(field.exitControls) & hostAddressSpaceSize) === 0;
 
 const saveGuestState = (vmx: VmxProcessor): void => {
   const { vmcs, core, exitControls } = vmx;
@@ -350,10 +364,10 @@ export const loadHostState = (vmx: VmxProcessor, blockNmis: boolean): void => {
   vmx.leaveGuest();
   const ia32e = (view.getUint32(state.EFER, true) & LMA) !== 0;
   if (!ia32e && cr0 & PG && cr4 & PAE && !loadPdptes(core, cpu.CR3)) {
-    abort(vmx, 2);
+    abort(vmx, "hostPdptes");
     return;
   }
-  if (loadMsrs(vmx, "exit") !== undefined) abort(vmx, 4);
+  if (loadMsrs(vmx, "exit") !== undefined) abort(vmx, "loadingMsrs");
 };
 
 const copyIn = ({ vmcs, core }: VmxProcessor, fieldAt: number, stateAt: number): void => {
@@ -363,11 +377,12 @@ const copyIn = ({ vmcs, core }: VmxProcessor, fieldAt: number, stateAt: number):
 };
 
 /** SDM Vol. 3, "VMX Aborts": the indicator goes to the VMCS region, and the processor stops for good. */
-const abort = (vmx: VmxProcessor, indicator: number): void => {
+const abort = (vmx: VmxProcessor, cause: VmxAbortCause): void => {
   const { vmcs, core } = vmx;
+  const indicator = vmxAbortIndicator(cause);
+  vmx.abortIndicator = indicator;
   vmcs.view.setUint32(vmcs.base + header.vmxAbort, indicator, true);
   core.state["vmx.operation"] = VmxOperation.root;
   vmx.leaveGuest();
   core.state.activity = 2;
-  core.reportUnimplemented(`VMX abort ${indicator}`);
 };

@@ -1,8 +1,8 @@
 import type { Fault, ProcedureOutcome } from "../cpu/core.ts";
-import { GuestMemory } from "../cpu/guest-memory.ts";
 import { readMemoryOperand, writeMemoryOperand } from "../cpu/operands.ts";
 import type { Instruction, RegisterOperand } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
+import { noteForeignWrite, noteWrite } from "./current-vmcs.ts";
 import { VMfailInvalid, VMfailValid, VMsucceed } from "./outcome.ts";
 import { ordinalOffset, originOffset, type Vmcs } from "./vmcs.ts";
 import { encodings } from "./vmcs-fields-of-model.ts";
@@ -99,7 +99,8 @@ export const storeField = (
 ): void => {
   const { fields } = vmx;
   const { view, base } = vmcs;
-  noteStore(vmx, base);
+  if (vmcs === vmx.vmcs) noteWrite(vmx, base);
+  else noteForeignWrite(vmx, base);
   const to = base + ordinalOffset(ordinal);
   const low = view.getUint32(to, true);
   const high = view.getUint32(to + 4, true);
@@ -114,9 +115,4 @@ export const storeField = (
   view.setUint32(origin + 8, state.getUint32(retiredOffset, true), true);
   view.setUint32(origin + 12, state.getUint32(retiredOffset + 4, true), true);
   if (vmcs === vmx.vmcs) vmx.checks.noteWrite(ordinal, low ^ nextLow, high ^ nextHigh);
-};
-
-/** The page of a VMCS is about to change: code that was decoded there is stale. */
-export const noteStore = ({ memory }: VmxProcessor, base: number): void => {
-  if (memory.codePages[GuestMemory.pageOf(base)] !== 0) memory.onCodeWrite(base, 4096);
 };

@@ -2,7 +2,7 @@ import { CR0 } from "../arch/control-registers.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
 import type { Core } from "../cpu/core.ts";
 import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
-import type { GuestMemory } from "../cpu/guest-memory.ts";
+import type { GuestMemory, VmcsOwner } from "../cpu/guest-memory.ts";
 import { codeSize } from "../cpu/mode.ts";
 import { VmxOperation } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
@@ -68,6 +68,8 @@ export abstract class VmxProcessor {
   abstract readonly facts: EntryFacts;
   /** The checks, made again where something has changed. VMWRITE and whatever makes another VMCS current tell it. */
   abstract readonly checks: EntryChecks;
+  /** What memory tells of stores to the current VMCS. */
+  readonly owner: VmcsOwner;
   /** Numbers of the address spaces that guests have had. */
   abstract readonly worlds: GuestWorlds;
   readonly eptCache = new EptCache();
@@ -81,6 +83,8 @@ export abstract class VmxProcessor {
   eventDelivered = false;
   /** The IRET in progress has unblocked NMIs. */
   nmiUnblockedByIret = false;
+  /** The VMX-abort indicator (SDM Vol. 3, "VMX Aborts") that has stopped the processor for good; 0: none. */
+  abortIndicator = 0;
   /** Blocking by NMI outside the guest, while "virtual NMIs" gives interruptibility bit 3 another meaning. */
   hostNmiBlocking = 0;
 
@@ -94,6 +98,12 @@ export abstract class VmxProcessor {
     this.fields = vmcsFieldIndex(core.model);
     this.writesInformation = this.capability.has("vmwriteAnyField");
     this.preemptionTimer = new PreemptionTimer(core);
+    this.owner = {
+      region: () => this.vmcs.base,
+      sharesRegion: false,
+      stored: () => this.checks.forget(),
+    };
+    this.memory.vmcsOwners.push(this.owner);
   }
 
   get observer(): Observer | undefined {

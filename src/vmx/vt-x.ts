@@ -37,6 +37,7 @@ export class VtX extends VmxProcessor implements VmxSocket {
 
   /** The first check of VM entry that does not hold, of those that need be made again. */
   refusal(): EntryRefusal | undefined {
+    if (this.owner.sharesRegion) this.checks.forget();
     const failure = this.checks.refusal();
     if (failure === undefined) return undefined;
     const { check, group } = failure;

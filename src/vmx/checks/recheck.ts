@@ -81,6 +81,23 @@ export class EntryChecks {
     this.#known = false;
   }
 
+  /** The region has not been stored to since all checks held but by VMWRITE and VM exits. */
+  get known(): boolean {
+    return this.#known;
+  }
+
+  /** IA32_EFER.LMA at the last VM entry. */
+  get wasIa32e(): boolean {
+    return this.#wasIa32e;
+  }
+
+  /** At a VM exit from a VMCS that somebody has stored to meanwhile: do the checks of controls and host state still hold? */
+  hostHolds(): boolean {
+    for (const { holds, group } of rows)
+      if (group.otherwise.kind === "VMfailValid" && !holds(this.facts)) return false;
+    return true;
+  }
+
   /** VMWRITE of a field of the current VMCS: bits that it changes, of the low and the high 32. */
   noteWrite(ordinal: number, low: number, high: number): void {
     if (low === 0 && high === 0) return;

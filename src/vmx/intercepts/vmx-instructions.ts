@@ -55,7 +55,7 @@ export const shadowAccess = (vmx: VmxProcessor, instruction: Instruction): Vmcs 
   const { vmcs, shadow, memory } = vmx;
   const low = vmcs.low(linkPointer);
   const high = vmcs.high(linkPointer);
-  const address = (high & 0xf_ffff) * 0x1_0000_0000 + low;
+  const address = (high & 0xf_ffff) * 0x1_0000_0000 + ((low & 0xffff_f000) >>> 0);
   const isNone = low === none && high === none;
   shadow.base = isNone || !memory.isWritable(address) ? -1 : memory.offsetOf(address);
   return shadow;
