@@ -72,6 +72,7 @@ export class CodeCache {
   /** Where each block's records begin, ascending, and the memory offset of its page. */
   #blockStarts: number[] = [];
   #blockPages: number[] = [];
+  #blockModes: number[] = [];
 
   /** How often everything was dropped; instructions decoded in all. */
   flushes = 0;
@@ -97,7 +98,7 @@ export class CodeCache {
     this.#writer = new RecordWriter(guest.view);
     this.#bytes = guest.bytes;
     this.#has = has;
-    this.hot = new HotCode(module, guest.view);
+    this.hot = new HotCode(module, guest.view, (at, offset) => this.#entryBeside(at, offset));
     guest.onCodeWrite = (offset, length) => this.beforeWrite(offset, length);
   }
 
@@ -111,8 +112,8 @@ export class CodeCache {
     return page?.entries.get(key) ?? this.#decodeBlock(pageOffset, offset, rip, reach, mode, key);
   }
 
-  /** Memory offset of the page that a record was decoded from. */
-  #pageOfRecord(at: number): number {
+  /** Number of the block that a record is in. */
+  #blockOfRecord(at: number): number {
     let low = 0;
     let high = this.#blockStarts.length;
     while (high - low > 1) {
@@ -120,7 +121,19 @@ export class CodeCache {
       if (this.#blockStarts[middle]! <= at) low = middle;
       else high = middle;
     }
-    return this.#blockPages[low] ?? -1;
+    return low;
+  }
+
+  /** Memory offset of the page that a record was decoded from. */
+  #pageOfRecord(at: number): number {
+    return this.#blockPages[this.#blockOfRecord(at)] ?? -1;
+  }
+
+  /** The record of the code at a page offset, in the page and mode of the record at `at`; 0 where none is decoded. */
+  #entryBeside(at: number, offset: number): number {
+    const block = this.#blockOfRecord(at);
+    const page = this.#pages.get(this.#blockPages[block]!);
+    return page?.entries.get(this.#blockModes[block]! * 4096 + offset) ?? 0;
   }
 
   /** Let the jump of a record go straight to `target`, provided that both are of one page. */
@@ -140,6 +153,7 @@ export class CodeCache {
     this.#waitingPairs = [];
     this.#blockStarts = [];
     this.#blockPages = [];
+    this.#blockModes = [];
     this.#next = recordsOffset;
     this.hot.clear();
     this.#tlb.purgeJumps();
@@ -257,6 +271,7 @@ export class CodeCache {
     let previous: Variant | undefined;
     this.#blockStarts.push(first);
     this.#blockPages.push(pageOffset);
+    this.#blockModes.push(mode.number);
     for (;;) {
       // How far the code segment reaches: beyond it the fetch faults, which the processor reports.
       const room = Math.min(4096, reach) - offset;

@@ -7,6 +7,8 @@ import type { BlockEnd, Region, RegionBlock, RegionInstruction } from "../codege
 /** Bounds of one region. */
 const maximumBlocks = 48;
 const maximumInstructions = 600;
+/** Calls whose returns a region expects. */
+const maximumReturns = 6;
 /** Samples in a block before it is translated. */
 const threshold = 4;
 /** Regions are translated this many at a time: a module each would cost more. */
@@ -32,8 +34,12 @@ export class HotCode {
   #waited = 0;
   regions = 0;
 
-  constructor(module: InterpreterModule, view: DataView) {
+  /** The record of the code at a page offset, in the page and mode of another record; 0 where none is decoded. */
+  readonly #entry: (at: number, pageOffset: number) => number;
+
+  constructor(module: InterpreterModule, view: DataView, entry: (at: number, pageOffset: number) => number) {
     this.#module = module;
+    this.#entry = entry;
     this.#view = view;
   }
 
@@ -123,6 +129,7 @@ export class HotCode {
     const numbers = new Map<number, number>([[entry, 0]]);
     const starts = [entry];
     const blocks: RegionBlock[] = [];
+    const returns: number[] = [];
     let room = maximumInstructions;
     const numberOf = (at: number): number | undefined => {
       if (at === 0 || this.#view.getUint32(at + record.handler, true) === fixedHandlers.stale)
@@ -135,14 +142,17 @@ export class HotCode {
       return number;
     };
     for (let n = 0; n < starts.length; n++) {
-      const block = this.#block(starts[n]!, numberOf);
+      const block = this.#block(starts[n]!, numberOf, returns);
       room -= block.instructions.length;
       blocks.push(block);
     }
-    return blocks[0]!.instructions.length === 0 ? undefined : { blocks };
+    return blocks[0]!.instructions.length === 0
+      ? undefined
+      : { blocks: blocks.map((block) => returning(block, returns)) };
   }
 
-  #block(start: number, numberOf: (at: number) => number | undefined): RegionBlock {
+  /** `returns`: collects the blocks behind calls that stay in the region. */
+  #block(start: number, numberOf: (at: number) => number | undefined, returns: number[]): RegionBlock {
     const view = this.#view;
     const instructions: RegionInstruction[] = [];
     for (let at = start; ; at += recordBytes) {
@@ -157,6 +167,10 @@ export class HotCode {
       const near = jump !== undefined && spec.near;
       const target = near ? numberOf(view.getInt32(at + record.displacement, true)) : undefined;
       instructions.push({ at, spec, target });
+      if (target !== undefined && spec.row.semantics.mnemonic === "CALL" && returns.length < maximumReturns) {
+        const behind = numberOf(this.#entry(at, view.getUint16(at + record.next, true)));
+        if (behind !== undefined && !returns.includes(behind)) returns.push(behind);
+      }
       if (jump !== undefined && jump.when === undefined) return end({ kind: "jumped" });
     }
   }
@@ -165,3 +179,10 @@ export class HotCode {
 /** Can this instruction be part of a region? Others are left to their handlers. */
 const translatable = (spec: HandlerSpec): boolean =>
   spec.repeat === "none" && !spec.effects.some(({ kind }) => kind === "interruptShadow");
+
+/** A block whose return, if it ends in one, may go to these blocks. */
+const returning = (block: RegionBlock, returns: readonly number[]): RegionBlock => {
+  const last = block.instructions.at(-1);
+  if (last === undefined || last.spec.row.semantics.mnemonic !== "RET") return block;
+  return { ...block, instructions: [...block.instructions.slice(0, -1), { ...last, returns }] };
+};

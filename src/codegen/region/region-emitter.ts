@@ -198,7 +198,7 @@ export class RegionEmitter {
 
   #jump(
     number: number,
-    { at, spec, target }: RegionInstruction,
+    { at, spec, target, returns = [] }: RegionInstruction,
     emitter: InstructionEmitter,
     effect: Extract<Effect, { kind: "jump" }>,
   ): void {
@@ -207,6 +207,15 @@ export class RegionEmitter {
     if (target !== undefined && this.#flow.follows(number, target)) this.#goTo(number, target);
     else if (isRelative(spec) && spec.near) frame.toNear(at);
     else {
+      for (const block of returns) {
+        if (!this.#flow.follows(number, block)) continue;
+        const { code } = frame;
+        emitter.expressions.emit(effect.target);
+        frame.ripOf(this.#pageOffset(this.#region.blocks[block]!.at));
+        code.op("i64.eq").if();
+        this.#goTo(number, block);
+        code.end();
+      }
       frame.toDispatch(() => emitter.expressions.emit(effect.target));
     }
   }
@@ -214,7 +223,7 @@ export class RegionEmitter {
 
 /** Where a block goes within the region. */
 const successorsOf = ({ instructions, end }: RegionBlock): number[] => {
-  const list = instructions.flatMap(({ target }) => target ?? []);
+  const list = instructions.flatMap(({ target, returns = [] }) => [...(target === undefined ? [] : [target]), ...returns]);
   if (end.kind === "block" && end.target !== undefined) list.push(end.target);
   return list;
 };

@@ -9,6 +9,8 @@ export interface RegionInstruction {
   readonly spec: HandlerSpec;
   /** Block that its jump goes to; undefined: outside the region, or it does not jump. */
   readonly target: number | undefined;
+  /** Blocks that a return may go to: behind the calls of the region. */
+  readonly returns?: readonly number[];
 }
 
 /** How a block goes on behind its last instruction. */
