@@ -43,5 +43,12 @@ export type { Memory } from "./memory.ts";
 export { MemoryDisk } from "./memory-disk.ts";
 export type { OutputListener } from "./output-stream.ts";
 export { type Registers, registerNames } from "./registers.ts";
-export { type RunOptions, type RunResult, type Statistics, type StopReason, stopReasons } from "./run.ts";
+export {
+  type RunOptions,
+  type RunResult,
+  type Statistics,
+  type StopReason,
+  stopReasons,
+  type VmxAbort,
+} from "./run.ts";
 export type { Vmx } from "./vmx.ts";

@@ -1,3 +1,4 @@
+import { vmxAbortMeaning } from "../arch/vmx-aborts.ts";
 import { Blake2b } from "../machine/blake2b.ts";
 import type { BootProtocol } from "../machine/boot/load-plan.ts";
 import { mebibytes } from "../machine/boot/memory-map.ts";
@@ -19,7 +20,14 @@ import type { Input, InputLog, LoggedInput } from "./input-log.ts";
 import { Memory } from "./memory.ts";
 import { OutputStream } from "./output-stream.ts";
 import { Registers } from "./registers.ts";
-import { type RunOptions, type RunResult, type Statistics, type StopReason, stopReasons } from "./run.ts";
+import {
+  type RunOptions,
+  type RunResult,
+  type Statistics,
+  type StopReason,
+  stopReasons,
+  type VmxAbort,
+} from "./run.ts";
 import { TextMatch } from "./text-match.ts";
 import { Vmx } from "./vmx.ts";
 
@@ -83,7 +91,7 @@ export class Machine {
   #bootable: BootableMachine | undefined;
   #pc: Pc | undefined;
   #wires: readonly [SerialWire, SerialWire] | undefined;
-  #ended: { readonly reason: StopReason; readonly exitStatus: number } | undefined;
+  #ended: RunEnd | undefined;
   #running = false;
   #pauseRequested = false;
   #expectInput: boolean;
@@ -361,12 +369,14 @@ export class Machine {
   }
 
   /** What a stop of the machine means for the run; undefined: it goes on. */
-  #endOf(stop: PcStop, isFound: boolean): { reason: StopReason; exitStatus: number } | undefined {
+  #endOf(stop: PcStop, isFound: boolean): RunEnd | undefined {
     switch (stop.kind) {
       case "power-off":
         return (this.#ended = ended("power-off"));
       case "triple-fault":
         return (this.#ended = ended("triple-fault"));
+      case "vmx-abort":
+        return (this.#ended = { ...ended("vmx-abort"), vmxAbort: vmxAbortOf(stop) });
       case "debug-exit":
         return { reason: "debug-exit", exitStatus: stop.status };
       case "reset":
@@ -502,7 +512,16 @@ const wiresOf = (pc: Pc): readonly [SerialWire, SerialWire] => [
   new SerialWire(pc.clock, pc.serial[1]),
 ];
 
-const ended = (reason: Exclude<StopReason, "debug-exit">): { reason: StopReason; exitStatus: number } => ({
+/** How a run ends, as `RunResult` says it. */
+type RunEnd = Pick<RunResult, "reason" | "exitStatus" | "vmxAbort">;
+
+const vmxAbortOf = ({ processor, indicator }: Extract<PcStop, { kind: "vmx-abort" }>): VmxAbort => ({
+  cpu: processor,
+  indicator,
+  says: vmxAbortMeaning(indicator) ?? "",
+});
+
+const ended = (reason: Exclude<StopReason, "debug-exit">): RunEnd => ({
   reason,
   exitStatus: stopReasons[reason].exitStatus,
 });

@@ -6,6 +6,7 @@ export const stopReasons = {
   "paused":            { exitStatus: 0,         says: "the run was paused" },
   "reset":             { exitStatus: 0,         says: "the guest reset the machine" },
   "triple-fault":      { exitStatus: 3,         says: "the guest shut down by a triple fault" },
+  "vmx-abort":         { exitStatus: 3,         says: "the guest shut down by a VMX abort" },
   "time-out":          { exitStatus: 124,       says: "the time is up" },
   "instruction-limit": { exitStatus: 124,       says: "the instruction limit is reached" },
   "halted":            { exitStatus: 124,       says: "the guest halted for good: nothing is left that could wake it" },
@@ -14,6 +15,13 @@ export const stopReasons = {
 } as const;
 
 export type StopReason = keyof typeof stopReasons;
+
+export interface VmxAbort {
+  readonly cpu: number;
+  readonly indicator: number;
+  /** "a failure in loading host MSRs" */
+  readonly says: string;
+}
 
 export interface RunOptions {
   /** Stop right after this text came out of serial port 1 or the debug console. */
@@ -26,8 +34,10 @@ export interface RunOptions {
 
 export interface RunResult {
   readonly reason: StopReason;
-  /** 0 after a power-off or when the text appeared, 3 after a triple fault, 124 when a limit was reached; else what the guest wrote. */
+  /** 0 after a power-off or when the text appeared, 3 after a triple fault or a VMX abort, 124 when a limit was reached; else what the guest wrote. */
   readonly exitStatus: number;
+  /** With "vmx-abort": the processor, the VMX-abort indicator, and what that says. */
+  readonly vmxAbort?: VmxAbort;
   /** Instructions retired during this run, by all processors. */
   readonly instructions: number;
   /** Real time this run took. */

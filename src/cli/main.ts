@@ -42,7 +42,7 @@ Exit status:
   0               the guest powered off, printed the text of --until, or you quit
   (v << 1) | 1    the guest wrote v to port 0xf4 (QEMU's isa-debug-exit); the low 8 bits of it
   2               bad usage or bad input
-  3               the guest shut down by a triple fault
+  3               the guest shut down by a triple fault or a VMX abort
   124             --timeout or --max-instructions ended the run, or the guest halted for good
   130, 143, 129   SIGINT, SIGTERM or SIGHUP ended the run
 

@@ -112,12 +112,21 @@ const statisticsLine = (machine: Machine): string => {
   return `${grouped(instructions)} instructions in ${seconds.toFixed(1)} s (${mips.toFixed(1)} million per second), ${virtualSeconds.toFixed(1)} s of virtual time`;
 };
 
+/** Why the run ended. */
+const endingOf = ({ reason, vmxAbort }: RunResult): string => {
+  const { says } = stopReasons[reason];
+  return vmxAbort === undefined
+    ? says
+    : `${says} of processor ${vmxAbort.cpu}: indicator ${vmxAbort.indicator}, ${vmxAbort.says}`;
+};
+
 const statisticsJson = (machine: Machine, result: RunResult, exitStatus: number): string => {
   const { instructions, seconds, mips, virtualSeconds, resets } = machine.stats();
   const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
   return JSON.stringify({
     exit: exitStatus,
     reason: result.reason,
+    ...(result.vmxAbort === undefined ? {} : { vmxAbort: result.vmxAbort }),
     instructions,
     hash: machine.hash(),
     seconds: rounded(seconds, 3),
@@ -205,7 +214,7 @@ const runBooted = async (
     raw?.end();
     const outcome = result.reason === "paused" && ending !== undefined ? ending : undefined;
     const exitStatus = outcome?.exitStatus ?? result.exitStatus;
-    const says = outcome?.says ?? stopReasons[result.reason].says;
+    const says = outcome?.says ?? endingOf(result);
     if (!settings.isQuiet) say(`worldswitch: ${says}: ${statisticsLine(machine)}`);
     if (settings.hasStats) say(statisticsJson(machine, result, exitStatus));
     reports.finish();

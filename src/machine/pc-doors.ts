@@ -49,6 +49,8 @@ export type PcStop =
   | { readonly kind: "debug-exit"; readonly status: number }
   /** A processor shut down after a triple fault. */
   | { readonly kind: "triple-fault"; readonly processor: number }
+  /** A processor shut down by a VMX abort; `indicator`: VMX-abort indicator. */
+  | { readonly kind: "vmx-abort"; readonly processor: number; readonly indicator: number }
   | { readonly kind: "reset" }
   /** `interrupt` was called. */
   | { readonly kind: "interrupted" };

@@ -223,7 +223,7 @@ export class Pc {
       left -= ran;
       this.#turnLeft -= ran;
       if (processor.state.activity === activityShutdown && !processor.vmx?.nonRoot) {
-        this.#stop ??= { kind: "triple-fault", processor: processor.index };
+        this.#stop ??= shutdownOf(processor);
         break;
       }
       socket.endTurn();
@@ -252,5 +252,13 @@ export class Pc {
     this.clock.nowNs = Math.max(this.clock.nowNs, Math.floor(ns));
   }
 }
+
+/** Why a processor is in shutdown. */
+const shutdownOf = ({ index, vmx }: LogicalProcessor): PcStop => {
+  const indicator = vmx?.abortIndicator ?? 0;
+  return indicator === 0
+    ? { kind: "triple-fault", processor: index }
+    : { kind: "vmx-abort", processor: index, indicator };
+};
 
 const hex = (value: number): string => `0x${value.toString(16)}`;

@@ -22,6 +22,24 @@ const [CALLED, REFUSED, FAILED] = [1, 2, 3];
 const checksOf = (failure: VmxFailure | undefined): string[] =>
   failure?.failures.map(({ check }) => check) ?? [];
 
+describe("a VMX abort", () => {
+  it("ends the run with its indicator and what that says", async () => {
+    const machine = await Machine.create({ memoryMiB: 16 });
+    const area = 0x1_4000;
+    const image = smallHypervisor(
+      guest,
+      { "control.exitMsrLoadCount": 1, "control.exitMsrLoadAddress": area },
+      `mov dword [${area}], 0x12345`,
+    );
+    await machine.boot({ image, protocol: "flat", mode: "long64" });
+    const end = { reason: "vmx-abort", exitStatus: 3 };
+    const vmxAbort = { cpu: 0, indicator: 4, says: "a failure in loading host MSRs" };
+    expect(await machine.run({ maxInstructions: 100_000 })).toMatchObject({ ...end, vmxAbort });
+    expect(new DataView(machine.memory.read(0x1_1004, 4).buffer).getUint32(0, true)).toBe(4);
+    expect(await machine.run()).toMatchObject({ ...end, instructions: 0 });
+  });
+});
+
 describe("VM exits of a guest", () => {
   it("are told one by one, and counted", async () => {
     const exits: ExitRecord[] = [];
