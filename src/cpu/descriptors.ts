@@ -1,9 +1,10 @@
 import { access as rights, segmentType, selectorRPL, selectorTI } from "../arch/descriptors.ts";
 import type { CpuState } from "../state/cpu-state.ts";
+import { offsetOf, type SegmentRegister } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { linearPair, readLinear, readLinearNumber, readLinearPair, writeLinear } from "./linear-memory.ts";
 import { Access } from "./page-walk.ts";
-import { getSegment, type Segment } from "./segmentation.ts";
+import { type Segment, setSegmentParts } from "./segmentation.ts";
 
 /** Descriptors of the GDT and LDT, and the current TSS (SDM Vol. 3, "Segment Descriptors"). */
 
@@ -12,14 +13,20 @@ export class Descriptor {
   readonly selector: number;
   readonly low: number;
   readonly high: number;
-  /** Linear address. */
-  readonly address: bigint;
+  /** Linear address, as two halves. */
+  readonly addressLow: number;
+  readonly addressHigh: number;
 
-  constructor(selector: number, low: number, high: number, address: bigint) {
+  constructor(selector: number, low: number, high: number, addressLow: number, addressHigh: number) {
     this.selector = selector;
     this.low = low;
     this.high = high;
-    this.address = address;
+    this.addressLow = addressLow;
+    this.addressHigh = addressHigh;
+  }
+
+  get address(): bigint {
+    return (BigInt(this.addressHigh) << 32n) | BigInt(this.addressLow);
   }
 
   /** Type field, bits 11:8 of the high doubleword. */
@@ -53,7 +60,10 @@ export class Descriptor {
     return (this.high & 0x40_0000) !== 0;
   }
   get base(): bigint {
-    return BigInt((this.low >>> 16) + (this.high & 0xff) * 0x1_0000 + (this.high >>> 24) * 0x100_0000);
+    return BigInt(this.#base);
+  }
+  get #base(): number {
+    return (this.low >>> 16) + (this.high & 0xff) * 0x1_0000 + (this.high >>> 24) * 0x100_0000;
   }
   /** In bytes, granularity applied. */
   get limit(): number {
@@ -62,6 +72,12 @@ export class Descriptor {
   }
   get access(): number {
     return (this.high >>> 8) & rights.fromDescriptor;
+  }
+
+  /** Load `segment(rpl)` into a segment register. */
+  load(state: CpuState, name: SegmentRegister, rpl = this.selector & selectorRPL): void {
+    const selector = (this.selector & ~selectorRPL) | rpl;
+    setSegmentParts(state, name, selector, this.#base, this.limit, this.access | segmentType.accessed);
   }
 
   /** As a segment register with `selector`'s RPL replaced by `rpl`; the accessed bit is set. */
@@ -75,25 +91,30 @@ export class Descriptor {
   }
 }
 
-/** Linear address of `bytes` bytes at a selector's place in its table; undefined when they do not lie within the limit. */
-const descriptorAddress = (state: CpuState, selector: number, bytes: number): bigint | undefined => {
-  const index = selector & 0xfff8;
-  if (selector & selectorTI) {
-    const ldtr = getSegment(state, "LDTR");
-    if (ldtr.access & rights.unusable || index + bytes - 1 > ldtr.limit) return undefined;
-    return ldtr.base + BigInt(index);
-  }
-  if (index + bytes - 1 > state["GDTR.limit"]) return undefined;
-  return state["GDTR.base"] + BigInt(index);
+const tables = {
+  GDT: { base: offsetOf("GDTR.base"), limit: offsetOf("GDTR.limit") },
+  LDT: { base: offsetOf("LDTR.base"), limit: offsetOf("LDTR.limit") },
+} as const;
+const ldtAccess = offsetOf("LDTR.access");
+const ldt = (selector: number): boolean => (selector & selectorTI) !== 0;
+
+/** Do `bytes` bytes at a selector's place lie within the limit of its table? */
+const isInTable = ({ view }: CpuState, selector: number, bytes: number): boolean => {
+  if (ldt(selector) && view.getUint32(ldtAccess, true) & rights.unusable) return false;
+  const { limit } = ldt(selector) ? tables.LDT : tables.GDT;
+  return (selector & 0xfff8) + bytes - 1 <= view.getUint32(limit, true);
 };
 
 /** The descriptor that a selector names; undefined when the selector is beyond its table's limit. */
 export const fetchDescriptor = (core: Core, selector: number): Descriptor | Fault | undefined => {
-  const address = descriptorAddress(core.state, selector, 8);
-  if (address === undefined) return undefined;
-  const linear = BigInt.asUintN(64, address);
-  const fault = readLinearPair(core, linear, Access.IMPLICIT);
-  return fault ?? new Descriptor(selector & 0xffff, linearPair[0]!, linearPair[1]!, linear);
+  const { state } = core;
+  if (!isInTable(state, selector, 8)) return undefined;
+  const { base } = ldt(selector) ? tables.LDT : tables.GDT;
+  const sum = state.view.getUint32(base, true) + (selector & 0xfff8);
+  const low = sum >>> 0;
+  const high = (state.view.getUint32(base + 4, true) + (sum > 0xffff_ffff ? 1 : 0)) >>> 0;
+  const fault = readLinearPair(core, low, high, Access.IMPLICIT);
+  return fault ?? new Descriptor(selector & 0xffff, linearPair[0]!, linearPair[1]!, low, high);
 };
 
 /**
@@ -104,7 +125,7 @@ export const fetchUpperHalf = (
   core: Core,
   descriptor: Descriptor,
 ): { base: bigint; type: number } | Fault | undefined => {
-  if (descriptorAddress(core.state, descriptor.selector, 16) === undefined) return undefined;
+  if (!isInTable(core.state, descriptor.selector, 16)) return undefined;
   const value = readLinear(core, BigInt.asUintN(64, descriptor.address + 8n), 8, Access.IMPLICIT);
   if (value instanceof Fault) return value;
   return { base: value & 0xffff_ffffn, type: Number((value >> 40n) & 0x1fn) };

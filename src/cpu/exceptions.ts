@@ -3,26 +3,36 @@ import { DR6 } from "../arch/debug-registers.ts";
 import { errorCode as code, segmentType, selectorTI, systemType, TSS32 } from "../arch/descriptors.ts";
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
+import type { CpuState } from "../state/cpu-state.ts";
+import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { enterDebugException } from "./debug-registers.ts";
 import { type Descriptor, fetchDescriptor, markDescriptor, readTss } from "./descriptors.ts";
 import type { Event, EventType } from "./fault.ts";
 import { linearPair, readLinearNumber, readLinearPair } from "./linear-memory.ts";
-import { cpl, iopl, isCanonical, isIa32e, isProtected, isVirtual8086 } from "./mode.ts";
+import {
+  cpl,
+  flagsLow,
+  iopl,
+  isCanonical,
+  isCanonicalHigh,
+  isIa32e,
+  isProtected,
+  isVirtual8086,
+} from "./mode.ts";
 import { Access } from "./page-walk.ts";
 import {
   GP,
-  getSegment,
   isNull,
+  loadRealSegment,
   NP,
   nullSegment,
-  realSegment,
   type Segment,
   SS,
   selectorOf,
   setSegment,
 } from "./segmentation.ts";
-import { currentStack, type Stack } from "./stack.ts";
+import { currentStack, Frame, type Stack } from "./stack.ts";
 import { innerPointer64, innerSS64, innerStack, stack64 } from "./stack-switch.ts";
 import { switchTask } from "./task-switch.ts";
 import { VmExit } from "./vmx-socket.ts";
@@ -118,9 +128,33 @@ export const deliverOnce = (core: Core, event: Event): Fault | undefined => {
   return undefined;
 };
 
+/** What is pushed while an event is delivered. */
+const frame = new Frame();
+const rspOffset = offsetOf("RSP");
+const ripOffset = offsetOf("RIP");
+const flagsOffset = offsetOf("RFLAGS");
+const idtrBaseOffset = offsetOf("IDTR.base");
+// biome-ignore format: one list
+const [IF, TF, NT, RF, VM, AC] = [Number(RFLAGS.IF), Number(RFLAGS.TF), Number(RFLAGS.NT), Number(RFLAGS.RF), Number(RFLAGS.VM), Number(RFLAGS.AC)];
+
+const clearFlags = ({ view }: CpuState, flags: number): void => {
+  view.setUint32(flagsOffset, view.getUint32(flagsOffset, true) & ~flags, true);
+};
+
+/** RFLAGS, CS and RIP at the end of the frame, and the error code. */
+const addReturn = (core: Core, event: Event): Frame => {
+  const { state } = core;
+  frame.add(flagsImageLow(core, event)).add(selectorOf(state, "CS"));
+  if (event.returnRip === undefined) frame.addField(state, ripOffset);
+  else frame.addValue(event.returnRip);
+  return event.errorCode === undefined ? frame : frame.add(event.errorCode);
+};
+
 /** RFLAGS as it is pushed (SDM Vol. 3, "RF Flag"). */
-export const flagsImage = (core: Core, event: Event): bigint => {
-  const flags = core.state.RFLAGS;
+export const flagsImage = (core: Core, event: Event): bigint => BigInt(flagsImageLow(core, event));
+
+const flagsImageLow = (core: Core, event: Event): number => {
+  const flags = flagsLow(core.state);
   // "The value pushed for the RF flag is not modified based on the type of event being delivered" by VM entry.
   if (event.injected) return flags;
   const faultClass =
@@ -128,7 +162,7 @@ export const flagsImage = (core: Core, event: Event): bigint => {
     (event.vector === DB
       ? ((event.payload ?? 0n) & DR6.BD) !== 0n
       : event.vector > 31 || ((1 << event.vector) & trapsAndAborts) === 0);
-  return faultClass || event.midRepeat ? flags | RFLAGS.RF : flags;
+  return faultClass || event.midRepeat ? flags | RF : flags;
 };
 
 /** SDM Vol. 2, INT n, "REAL-ADDRESS-MODE". */
@@ -139,21 +173,22 @@ const deliverReal = (core: Core, event: Event): Fault | undefined => {
   const pointer = readLinearNumber(core, (state["IDTR.base"] + BigInt(entry)) & 0xffff_ffffn, 4, Access.READ);
   if (pointer instanceof Fault) return pointer;
   const stack = currentStack(core);
-  const fault = stack.pushAll(
-    [state.RFLAGS, BigInt(selectorOf(state, "CS")), event.returnRip ?? state.RIP],
-    2,
-  );
+  frame.clear().add(flagsLow(state)).add(selectorOf(state, "CS"));
+  if (event.returnRip === undefined) frame.addField(state, ripOffset);
+  else frame.addValue(event.returnRip);
+  const fault = stack.pushFrame(frame, 2);
   if (fault) return fault;
-  state.RSP = stack.pointer;
+  stack.commit(state);
   enterRealHandler(core, pointer, false);
-  state.RFLAGS &= ~(RFLAGS.IF | RFLAGS.TF | RFLAGS.AC | RFLAGS.RF);
+  clearFlags(state, IF | TF | AC | RF);
   return undefined;
 };
 
 const enterRealHandler = (core: Core, pointer: number, virtual8086: boolean): void => {
   const { state } = core;
-  setSegment(state, "CS", realSegment(pointer >>> 16, getSegment(state, "CS"), virtual8086));
-  state.RIP = BigInt(pointer & 0xffff);
+  loadRealSegment(state, "CS", pointer >>> 16, virtual8086);
+  state.view.setUint32(ripOffset, pointer & 0xffff, true);
+  state.view.setUint32(ripOffset + 4, 0, true);
 };
 
 /** Bit `vector` of the interrupt redirection bitmap, below the I/O map of a 32-bit TSS; 1 where the TSS has none. */
@@ -202,7 +237,8 @@ const redirect = (core: Core, event: Event, sensitive: boolean): Fault | undefin
 interface Gate {
   readonly type: number;
   readonly selector: number;
-  readonly offset: bigint;
+  readonly offsetLow: number;
+  readonly offsetHigh: number;
   /** Interrupt stack table entry, 0 for none. */
   readonly ist: number;
 }
@@ -214,8 +250,12 @@ const fetchGate = (core: Core, vector: number, software: boolean, ext: number): 
   const size = ia32e ? 16 : 8;
   const refusal = (make: typeof GP): Fault => make(vector << 3, code.IDT | ext);
   if (vector * size + size - 1 > state["IDTR.limit"]) return refusal(GP);
-  const address = BigInt.asUintN(ia32e ? 64 : 32, state["IDTR.base"] + BigInt(vector * size));
-  const fault = readLinearPair(core, address, Access.IMPLICIT);
+  const { view } = state;
+  const sum = view.getUint32(idtrBaseOffset, true) + vector * size;
+  const addressLow = sum >>> 0;
+  const carry = sum > 0xffff_ffff ? 1 : 0;
+  const addressHigh = ia32e ? (view.getUint32(idtrBaseOffset + 4, true) + carry) >>> 0 : 0;
+  const fault = readLinearPair(core, addressLow, addressHigh, Access.IMPLICIT);
   if (fault) return fault;
   const low = linearPair[0]!;
   const high = linearPair[1]!;
@@ -226,13 +266,15 @@ const fetchGate = (core: Core, vector: number, software: boolean, ext: number): 
   if (ia32e ? !is32 : !isTask && !is16 && !is32) return refusal(GP);
   if (software && ((high >> 13) & 3) < cpl(state)) return refusal(GP);
   if (!(high & 0x8000)) return refusal(NP);
-  let offset = BigInt((low & 0xffff) + (is16 ? 0 : (high & 0xffff_0000) >>> 0));
+  const offsetLow = (low & 0xffff) + (is16 ? 0 : (high & 0xffff_0000) >>> 0);
+  let offsetHigh = 0;
   if (ia32e) {
-    const upper = readLinearNumber(core, BigInt.asUintN(64, address + 8n), 4, Access.IMPLICIT);
-    if (upper instanceof Fault) return upper;
-    offset |= BigInt(upper) << 32n;
+    const upper = (BigInt(addressHigh) << 32n) + BigInt(addressLow) + 8n;
+    const read = readLinearNumber(core, BigInt.asUintN(64, upper), 4, Access.IMPLICIT);
+    if (read instanceof Fault) return read;
+    offsetHigh = read;
   }
-  return { type, selector: low >>> 16, offset, ist: ia32e ? high & 7 : 0 };
+  return { type, selector: low >>> 16, offsetLow, offsetHigh, ist: ia32e ? high & 7 : 0 };
 };
 
 /** SDM Vol. 2, INT n, "PROTECTED-MODE" and "IA-32e-MODE". */
@@ -276,11 +318,12 @@ const throughTaskGate = (core: Core, event: Event, selector: number, ext: number
 /** What every gate ends with: CS, RIP and flags. */
 const enterHandler = (core: Core, gate: Gate, descriptor: Descriptor, level: number): void => {
   const { state } = core;
-  setSegment(state, "CS", descriptor.segment(level));
-  state.RIP = gate.offset;
+  descriptor.load(state, "CS", level);
+  state.view.setUint32(ripOffset, gate.offsetLow, true);
+  state.view.setUint32(ripOffset + 4, gate.offsetHigh, true);
   const isInterruptGate =
     gate.type === systemType.interruptGate32 || gate.type === systemType.interruptGate16;
-  state.RFLAGS &= ~(RFLAGS.TF | RFLAGS.NT | RFLAGS.VM | RFLAGS.RF | (isInterruptGate ? RFLAGS.IF : 0n));
+  clearFlags(state, TF | NT | VM | RF | (isInterruptGate ? IF : 0));
 };
 
 const enter64 = (
@@ -297,20 +340,14 @@ const enter64 = (
   if (inner || gate.ist) pointer = innerPointer64(core, level, gate.ist, ext);
   if (pointer instanceof Fault) return pointer;
   if (!isCanonical(pointer, model.linearAddressBits)) return SS(0, ext);
-  if (!isCanonical(gate.offset, model.linearAddressBits)) return GP(0, ext);
+  if (!isCanonicalHigh(gate.offsetHigh, model.linearAddressBits)) return GP(0, ext);
   const stack = stack64(core, pointer & ~0xfn, level, SS(0, ext));
-  const values = [
-    BigInt(selectorOf(state, "SS")),
-    state.RSP,
-    flagsImage(core, event),
-    BigInt(selectorOf(state, "CS")),
-    event.returnRip ?? state.RIP,
-  ];
-  if (event.errorCode !== undefined) values.push(BigInt(event.errorCode));
-  const fault = stack.pushAll(values, 8) ?? markDescriptor(core, descriptor, segmentType.accessed);
+  frame.clear().add(selectorOf(state, "SS")).addField(state, rspOffset);
+  addReturn(core, event);
+  const fault = stack.pushFrame(frame, 8) ?? markDescriptor(core, descriptor, segmentType.accessed);
   if (fault) return fault;
   if (inner) setSegment(state, "SS", innerSS64(level));
-  state.RSP = stack.pointer;
+  stack.commit(state);
   enterHandler(core, gate, descriptor, level);
   return undefined;
 };
@@ -329,24 +366,22 @@ const enterLegacy = (
   const virtual8086 = isVirtual8086(state);
   let segment: Segment | undefined;
   let stack: Stack;
-  const values: bigint[] = [];
+  frame.clear();
   if (inner) {
     const found = innerStack(core, level, ext);
     if (found instanceof Fault) return found;
     ({ segment, stack } = found);
-    if (virtual8086)
-      for (const name of ["GS", "FS", "DS", "ES"] as const) values.push(BigInt(selectorOf(state, name)));
-    values.push(BigInt(selectorOf(state, "SS")), state.RSP);
+    if (virtual8086) for (const name of ["GS", "FS", "DS", "ES"] as const) frame.add(selectorOf(state, name));
+    frame.add(selectorOf(state, "SS")).addField(state, rspOffset);
   } else stack = currentStack(core, SS(0, ext));
-  if (gate.offset > BigInt(descriptor.limit)) return GP(0, ext);
-  values.push(flagsImage(core, event), BigInt(selectorOf(state, "CS")), event.returnRip ?? state.RIP);
-  if (event.errorCode !== undefined) values.push(BigInt(event.errorCode));
-  const fault = stack.pushAll(values, bytes) ?? markDescriptor(core, descriptor, segmentType.accessed);
+  if (gate.offsetLow > descriptor.limit) return GP(0, ext);
+  addReturn(core, event);
+  const fault = stack.pushFrame(frame, bytes) ?? markDescriptor(core, descriptor, segmentType.accessed);
   if (fault) return fault;
   if (virtual8086)
     for (const name of ["GS", "FS", "DS", "ES"] as const) setSegment(state, name, nullSegment(0));
   if (segment) setSegment(state, "SS", segment);
-  state.RSP = stack.pointer;
+  stack.commit(state);
   enterHandler(core, gate, descriptor, level);
   return undefined;
 };

@@ -1,25 +1,26 @@
 import { access as rights, segmentType, selectorTI, systemType } from "../arch/descriptors.ts";
 import { RFLAGS } from "../arch/flags.ts";
-import type { SegmentRegister } from "../state/layout.ts";
+import type { CpuState } from "../state/cpu-state.ts";
+import { offsetOf, type SegmentRegister } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { type Descriptor, fetchDescriptor, markDescriptor } from "./descriptors.ts";
 import { badLongCode, checkTarget, enterCode, type OperandSize, realCode } from "./far-transfer.ts";
 import { readLinear } from "./linear-memory.ts";
-import { cpl, iopl, is64Bit, isIa32e, isRealLike, isVirtual8086 } from "./mode.ts";
+import { cpl, flagsLow, iopl, is64Bit, isIa32e, isRealLike, isVirtual8086 } from "./mode.ts";
 import { Access } from "./page-walk.ts";
 import {
   GP,
   getSegment,
   isNull,
+  loadRealSegment,
   NP,
   nullSegment,
-  realSegment,
   type Segment,
   SS,
   setSegment,
   TS,
 } from "./segmentation.ts";
-import { currentStack, type Stack } from "./stack.ts";
+import { currentStack, Frame, type Stack } from "./stack.ts";
 import { switchTask } from "./task-switch.ts";
 
 /** Far RET, and IRET: SDM Vol. 2, their "Operation" sections. */
@@ -130,16 +131,38 @@ const returnOuter = (
 };
 
 // biome-ignore format: one list
-const statusAndControl =
-  RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAGS.SF | RFLAGS.TF | RFLAGS.DF | RFLAGS.OF | RFLAGS.NT;
+const statusAndControl = Number(
+  RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAGS.SF | RFLAGS.TF | RFLAGS.DF | RFLAGS.OF | RFLAGS.NT);
+/** Flags that an operand of 16 bits does not reach. */
+const wideFlags = Number(RFLAGS.RF | RFLAGS.AC | RFLAGS.ID);
+const virtualInterrupts = Number(RFLAGS.VIF | RFLAGS.VIP);
+const [IF, IOPL, RF, NT, VM] = [RFLAGS.IF, RFLAGS.IOPL, RFLAGS.RF, RFLAGS.NT, RFLAGS.VM].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+];
+const fixedFlags = Number(RFLAGS.FIXED);
+const flagsOffset = offsetOf("RFLAGS");
+const ripOffset = offsetOf("RIP");
+const csLimitOffset = offsetOf("CS.limit");
 
-/** EFLAGS after IRET: what the image may change at privilege level `level` with the present IOPL. */
-const flagsAfterReturn = (core: Core, image: bigint, operandSize: OperandSize, level: number): bigint => {
+/** What is popped while an interrupt returns. */
+const frame = new Frame();
+
+const replaceFlags = ({ view }: CpuState, image: number, mask: number): void => {
+  const kept = view.getUint32(flagsOffset, true) & ~mask & ~RF;
+  view.setUint32(flagsOffset, kept | (image & mask) | fixedFlags, true);
+};
+
+/** What an image of EFLAGS may change by IRET at privilege level `level` with the present IOPL. */
+const returnMask = (core: Core, operandSize: OperandSize, level: number): number => {
   let mask = statusAndControl;
-  if (operandSize !== 16) mask |= RFLAGS.RF | RFLAGS.AC | RFLAGS.ID;
-  if (level <= iopl(core.state)) mask |= RFLAGS.IF;
-  if (level === 0) mask |= RFLAGS.IOPL | (operandSize === 16 ? 0n : RFLAGS.VIF | RFLAGS.VIP);
-  return (core.state.RFLAGS & ~mask & ~RFLAGS.RF) | (image & mask) | RFLAGS.FIXED;
+  if (operandSize !== 16) mask |= wideFlags;
+  if (level <= iopl(core.state)) mask |= IF;
+  if (level === 0) mask |= IOPL | (operandSize === 16 ? 0 : virtualInterrupts);
+  return mask;
 };
 
 /**
@@ -152,7 +175,7 @@ export const interruptReturn = (core: Core, operandSize: OperandSize, next: bigi
   if (inGuest) vmx.unblockNmis();
   const fault = isRealLike(state)
     ? returnReal(core, operandSize)
-    : state.RFLAGS & RFLAGS.NT
+    : flagsLow(state) & NT
       ? returnTask(core, next)
       : returnProtected(core, operandSize);
   if (!fault && !inGuest) state.interruptibility &= ~8;
@@ -165,18 +188,18 @@ const returnReal = (core: Core, operandSize: OperandSize): Fault | undefined => 
   const virtual8086 = isVirtual8086(state);
   if (virtual8086 && iopl(state) < 3) return GP(0);
   const stack = currentStack(core);
-  const frame = stack.popAll(3, operandSize / 8);
-  if (frame instanceof Fault) return frame;
-  const [offset, popped, image] = frame as [bigint, bigint, bigint];
-  const selector = Number(popped & 0xffffn);
-  if (offset > BigInt(state["CS.limit"])) return GP(0);
-  let mask = statusAndControl | RFLAGS.IF;
-  if (operandSize !== 16) mask |= RFLAGS.RF | RFLAGS.AC | RFLAGS.ID;
-  if (!virtual8086) mask |= RFLAGS.IOPL;
-  state.RFLAGS = (state.RFLAGS & ~mask & ~RFLAGS.RF) | (image & mask) | RFLAGS.FIXED;
-  state.RSP = stack.pointer;
-  setSegment(state, "CS", realCode(core, selector));
-  state.RIP = offset;
+  const fault = stack.popFrame(frame.clear(), 3, operandSize / 8);
+  if (fault) return fault;
+  const { view } = state;
+  if (frame.low(0) > view.getUint32(csLimitOffset, true)) return GP(0);
+  let mask = statusAndControl | IF;
+  if (operandSize !== 16) mask |= wideFlags;
+  if (!virtual8086) mask |= IOPL;
+  replaceFlags(state, frame.low(2), mask);
+  stack.commit(state);
+  loadRealSegment(state, "CS", frame.low(1) & 0xffff, virtual8086);
+  view.setUint32(ripOffset, frame.low(0), true);
+  view.setUint32(ripOffset + 4, 0, true);
   return undefined;
 };
 
@@ -204,52 +227,46 @@ const returnProtected = (core: Core, operandSize: OperandSize): Fault | undefine
   const stack = currentStack(core);
   // In 64-bit mode SS:RSP always follows; elsewhere CS tells whether it does.
   const long = is64Bit(state);
-  const frame = stack.popAll(long ? 5 : 3, bytes);
-  if (frame instanceof Fault) return frame;
-  const [offset, popped, image] = frame as [bigint, bigint, bigint];
-  const selector = Number(popped & 0xffffn);
-  if (image & RFLAGS.VM && level === 0 && operandSize === 32 && !isIa32e(state))
-    return returnVirtual8086(core, stack, offset, selector, image);
+  const refused = stack.popFrame(frame.clear(), long ? 5 : 3, bytes);
+  if (refused) return refused;
+  const selector = frame.low(1) & 0xffff;
+  const image = frame.low(2);
+  if (image & VM && level === 0 && operandSize === 32 && !isIa32e(state))
+    return returnVirtual8086(core, stack);
+  const offset = frame.value(0);
   const code = returnCode(core, selector);
   if (code instanceof Fault) return code;
-  const flags = flagsAfterReturn(core, image, operandSize, level);
+  const mask = returnMask(core, operandSize, level);
   if ((selector & 3) === level && !long) {
     const fault = checkTarget(core, code, offset) ?? markDescriptor(core, code, segmentType.accessed);
     if (fault) return fault;
-    state.RSP = stack.pointer;
+    stack.commit(state);
     enterCode(core, code, offset);
-    state.RFLAGS = flags;
+    replaceFlags(state, image, mask);
     return undefined;
   }
-  const rest = long ? frame.slice(3) : stack.popAll(2, bytes);
-  if (rest instanceof Fault) return rest;
-  const [pointer, stackSelector] = rest as [bigint, bigint];
-  const fault = returnOuter(core, code, offset, Number(stackSelector & 0xffffn), pointer, 0);
-  if (!fault) state.RFLAGS = flags;
+  const short = long ? undefined : stack.popFrame(frame, 2, bytes);
+  if (short) return short;
+  const fault = returnOuter(core, code, offset, frame.low(4) & 0xffff, frame.value(3), 0);
+  if (!fault) replaceFlags(state, image, mask);
   return fault;
 };
 
 const virtual8086Order: readonly SegmentRegister[] = ["ES", "DS", "FS", "GS"];
 
-/** SDM Vol. 2, IRET, "RETURN-TO-VIRTUAL-8086-MODE": ESP, SS, ES, DS, FS, GS follow on the stack. */
-const returnVirtual8086 = (
-  core: Core,
-  stack: Stack,
-  offset: bigint,
-  selector: number,
-  image: bigint,
-): Fault | undefined => {
+/** SDM Vol. 2, IRET, "RETURN-TO-VIRTUAL-8086-MODE": behind what has been popped follow ESP, SS, ES, DS, FS, GS on the stack. */
+const returnVirtual8086 = (core: Core, stack: Stack): Fault | undefined => {
   const { state } = core;
-  const rest = stack.popAll(6, 4);
-  if (rest instanceof Fault) return rest;
-  if (offset > 0xffffn) return GP(0);
-  const load = (name: SegmentRegister, value: bigint): void =>
-    setSegment(state, name, realSegment(Number(value & 0xffffn), getSegment(state, name), true));
-  load("CS", BigInt(selector));
-  load("SS", rest[1]!);
-  for (const [n, name] of virtual8086Order.entries()) load(name, rest[2 + n]!);
-  state.RSP = rest[0]!;
-  state.RIP = offset;
-  state.RFLAGS = (image & 0x003f_7fd7n) | RFLAGS.FIXED;
+  const fault = stack.popFrame(frame, 6, 4);
+  if (fault) return fault;
+  if (frame.low(0) > 0xffff) return GP(0);
+  const load = (name: SegmentRegister, index: number): void =>
+    loadRealSegment(state, name, frame.low(index) & 0xffff, true);
+  load("CS", 1);
+  load("SS", 4);
+  for (const [n, name] of virtual8086Order.entries()) load(name, 5 + n);
+  state.RSP = frame.value(3);
+  state.RIP = frame.value(0);
+  state.RFLAGS = BigInt((frame.low(2) & 0x003f_7fd7) | fixedFlags);
   return undefined;
 };

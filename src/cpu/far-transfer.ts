@@ -124,7 +124,7 @@ const isTask = (core: Core, { type }: Descriptor): boolean =>
 
 /** Commit a transfer at an unchanged privilege level. */
 export const enterCode = (core: Core, descriptor: Descriptor, offset: bigint): void => {
-  setSegment(core.state, "CS", descriptor.segment(cpl(core.state)));
+  descriptor.load(core.state, "CS", cpl(core.state));
   core.state.RIP = offset;
 };
 

@@ -30,6 +30,12 @@ const flagsOffset = offsetOf("RFLAGS");
 const halves = new Uint32Array(2);
 const whole = new BigUint64Array(halves.buffer);
 
+const wholeOf = (low: number, high: number): bigint => {
+  halves[0] = low;
+  halves[1] = high;
+  return whole[0]!;
+};
+
 const translate = (
   core: Core,
   address: bigint,
@@ -38,8 +44,18 @@ const translate = (
   translations = core.translations,
 ): Fault | undefined => {
   whole[0] = address;
-  const low = halves[0]!;
-  const high = halves[1]!;
+  return translateAt(core, halves[0]!, halves[1]!, size, access, translations);
+};
+
+/** The same of an address as two halves. */
+const translateAt = (
+  core: Core,
+  low: number,
+  high: number,
+  size: number,
+  access: number,
+  translations = core.translations,
+): Fault | undefined => {
   const inPage = low & 0xfff;
   const { state } = core;
   firstLength = size;
@@ -59,7 +75,8 @@ const translate = (
       firstAddress = only.address;
       translations.enter(state, low, high, kind, only.frame);
     }
-    if (breakpointsEnabled(state)) noteDataAccess(state, address, size, (access & Access.WRITE) !== 0);
+    if (breakpointsEnabled(state))
+      noteDataAccess(state, wholeOf(low, high), size, (access & Access.WRITE) !== 0);
     return undefined;
   }
   const first = walk(core, high, low, access);
@@ -68,6 +85,7 @@ const translate = (
   apicOffset = first.apicAccess ? inPage : -1;
   if (inPage + size > 4096) {
     firstLength = 4096 - inPage;
+    const address = wholeOf(low, high);
     let next = address + BigInt(firstLength);
     // A linear address wraps at 4 GiB outside 64-bit mode.
     next = next >> 32n && address >> 32n === 0n && !is64Bit(core.state) ? 0n : BigInt.asUintN(64, next);
@@ -82,7 +100,7 @@ const translate = (
     firstAddress = virtual;
   }
   if (breakpointsEnabled(core.state))
-    noteDataAccess(core.state, address, size, (access & Access.WRITE) !== 0);
+    noteDataAccess(core.state, wholeOf(low, high), size, (access & Access.WRITE) !== 0);
   return undefined;
 };
 
@@ -142,9 +160,9 @@ export const readLinearNumber = (
 /** Low and high doubleword of the last `readLinearPair`. */
 export const linearPair = new Uint32Array(2);
 
-/** Read 8 bytes into `linearPair`: descriptors and gates, which are looked at as two halves. */
-export const readLinearPair = (core: Core, address: bigint, access: number): Fault | undefined => {
-  const fault = translate(core, address, 8, access);
+/** Read 8 bytes into `linearPair`: descriptors and gates, which are looked at as two halves. The address, too, is two halves. */
+export const readLinearPair = (core: Core, low: number, high: number, access: number): Fault | undefined => {
+  const fault = translateAt(core, low, high, 8, access);
   if (fault) return fault;
   if (firstLength === 8) {
     linearPair[0] = core.physical.read(firstAddress, 4);
@@ -201,35 +219,52 @@ export const writeLinear = (
   return undefined;
 };
 
-/** Write values of 2, 4 or 8 bytes one after the other, all within one page. */
-export const writeLinearValues = (
+/**
+ * Write `count` values of 2, 4 or 8 bytes, all within one page, the last one lowest: as they are pushed. `values` has their low and high
+ * doublewords.
+ */
+export const writeFrame = (
   core: Core,
-  address: bigint,
-  values: readonly bigint[],
+  low: number,
+  high: number,
+  values: Uint32Array,
+  count: number,
   size: number,
   access: number,
 ): Fault | undefined => {
-  const fault = translate(core, address, values.length * size, access);
+  const fault = translateAt(core, low, high, count * size, access);
   if (fault) return fault;
-  for (let n = 0; n < values.length; n++)
-    writePhysical(core.physical, firstAddress + n * size, values[n]!, size);
+  const bus = core.physical;
+  for (let n = 0; n < count; n++) {
+    const at = firstAddress + (count - 1 - n) * size;
+    const value = values[2 * n]!;
+    if (size === 2) bus.write(at, value & 0xffff, 2);
+    else bus.write(at, value, 4);
+    if (size === 8) bus.write(at + 4, values[2 * n + 1]!, 4);
+  }
   written(core);
   return undefined;
 };
 
-/** Read `count` values of 2, 4 or 8 bytes one after the other, all within one page. */
-export const readLinearValues = (
+/** Read `count` values of 2, 4 or 8 bytes, all within one page, the lowest first: as they are popped. */
+export const readFrame = (
   core: Core,
-  address: bigint,
+  low: number,
+  high: number,
+  values: Uint32Array,
   count: number,
   size: number,
   access: number,
-): bigint[] | Fault => {
-  const fault = translate(core, address, count * size, access);
+): Fault | undefined => {
+  const fault = translateAt(core, low, high, count * size, access);
   if (fault) return fault;
-  const values: bigint[] = [];
-  for (let n = 0; n < count; n++) values.push(readPhysical(core.physical, firstAddress + n * size, size));
-  return values;
+  const bus = core.physical;
+  for (let n = 0; n < count; n++) {
+    const at = firstAddress + n * size;
+    values[2 * n] = bus.read(at, size === 2 ? 2 : 4);
+    values[2 * n + 1] = size === 8 ? bus.read(at + 4, 4) : 0;
+  }
+  return undefined;
 };
 
 /** Read `bytes.length` bytes (at most a page) into `bytes`. */

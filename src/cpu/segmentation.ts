@@ -55,6 +55,36 @@ export const setSegment = (state: CpuState, name: SegmentRegister, segment: Segm
   state.view.setUint32(at.access, segment.access, true);
 };
 
+/** The same of a segment below 4 GiB, without a bigint. */
+export const setSegmentParts = (
+  { view }: CpuState,
+  name: SegmentRegister,
+  selector: number,
+  base: number,
+  limit: number,
+  access: number,
+): void => {
+  const at = offsets[name];
+  view.setUint32(at.selector, selector, true);
+  view.setUint32(at.base, base, true);
+  view.setUint32(at.base + 4, 0, true);
+  view.setUint32(at.limit, limit, true);
+  view.setUint32(at.access, access, true);
+};
+
+/** Load a segment register in real-address or virtual-8086 mode; in real mode it keeps its limit. */
+export const loadRealSegment = (
+  state: CpuState,
+  name: SegmentRegister,
+  selector: number,
+  virtual8086: boolean,
+): void => {
+  const at = offsets[name];
+  const limit = virtual8086 ? 0xffff : state.view.getUint32(at.limit, true);
+  const kept = state.view.getUint32(at.access, true) & (rights.DB | rights.G);
+  setSegmentParts(state, name, selector, selector << 4, limit, virtual8086 ? 0xf3 : kept | 0x93);
+};
+
 export const selectorOf = (state: CpuState, name: SegmentRegister): number =>
   state.view.getUint32(offsets[name].selector, true);
 
@@ -77,6 +107,11 @@ const alignmentOf = (size: number): number => {
 const AM = Number(CR0.AM);
 const AC = Number(RFLAGS.AC);
 
+const cr0Offset = offsetOf("CR0");
+/** CR0.AM and RFLAGS.AC: are user accesses checked for alignment? */
+export const checksAlignment = (state: CpuState): boolean =>
+  (flagsLow(state) & AC) !== 0 && (state.view.getUint32(cr0Offset, true) & AM) !== 0;
+
 /** #AC(0) for a misaligned user access while alignment checking is on, else undefined. */
 export const misaligned = (
   state: CpuState,
@@ -84,10 +119,7 @@ export const misaligned = (
   size: number,
   access: number,
 ): Fault | undefined =>
-  access & Access.USER &&
-  flagsLow(state) & AC &&
-  state.low32("CR0") & AM &&
-  linear & BigInt(alignmentOf(size) - 1)
+  access & Access.USER && checksAlignment(state) && linear & BigInt(alignmentOf(size) - 1)
     ? new Fault(Exception.AC, 0)
     : undefined;
 

@@ -4,7 +4,7 @@ import { fetchDescriptor, markDescriptor, readTss } from "./descriptors.ts";
 import { readLinear } from "./linear-memory.ts";
 import { Access } from "./page-walk.ts";
 import { isNull, nullSegment, type Segment, SS, selectorOf, TS } from "./segmentation.ts";
-import { Stack } from "./stack.ts";
+import { type Stack, stackIn } from "./stack.ts";
 
 /**
  * Stacks that the TSS gives for a more privileged level (SDM Vol. 2, CALL and INT n: "INTER-PRIVILEGE"). `ext` is the
@@ -38,7 +38,7 @@ export const innerStack = (core: Core, level: number, ext: number): InnerStack |
   if (fault) return fault;
   const segment = descriptor.segment();
   const width = segment.access & rights.DB ? 32 : 16;
-  return { segment, stack: new Stack(core, segment, BigInt(pointer), width, level === 3, SS(selector, ext)) };
+  return { segment, stack: stackIn(core, segment, BigInt(pointer), width, level === 3, SS(selector, ext)) };
 };
 
 /** A stack pointer of the 64-bit TSS: RSP0-RSP2, or an entry of the interrupt stack table. */
@@ -57,4 +57,4 @@ export const innerSS64 = (level: number): Segment => nullSegment(level, level);
 
 /** A 64-bit stack at `level`, whatever mode the processor is in yet. */
 export const stack64 = (core: Core, pointer: bigint, level: number, overflow: Fault): Stack =>
-  new Stack(core, nullSegment(0), pointer, 64, level === 3, overflow);
+  stackIn(core, nullSegment(0), pointer, 64, level === 3, overflow);
