@@ -29,6 +29,7 @@ import { MemorySlowPath } from "./memory-slow-path.ts";
 import { is64Bit } from "./mode.ts";
 import { Access, walkLinear } from "./page-walk.ts";
 import { procedures } from "./procedures.ts";
+import { activityWaitForSipi } from "./reset.ts";
 import { hasSignal, signalWakes, takeSignals } from "./signals.ts";
 import { Monitor } from "./system.ts";
 import { TranslatedMemory } from "./translated-memory.ts";
@@ -375,7 +376,12 @@ export class LogicalProcessor implements Core, RunningProcessor {
       this.#afterVmExit();
       return;
     }
-    if (this.nmiPending && (blocking & 0xb) === 0 && !(vmx?.nonRoot && vmx.virtualNmis)) {
+    if (
+      this.nmiPending &&
+      (blocking & 0xb) === 0 &&
+      view.getUint32(activityOffset, true) !== activityWaitForSipi &&
+      !(vmx?.nonRoot && vmx.virtualNmis)
+    ) {
       this.nmiPending = false;
       this.engine.module.settle();
       deliver(this, { type: "NMI", vector: Exception.NMI, midRepeat: this.#midRepeat });

@@ -153,7 +153,9 @@ export const boundaryBeforeNmi = (vmx: VmxProcessor): boolean => {
 const virtualizedNmi = (vmx: VmxProcessor): boolean => {
   const { core } = vmx;
   if (!core.nmiPending || !(vmx.pinBased & virtualNMIs) || vmx.hostNmiBlocking) return false;
-  if (core.state.view.getUint32(interruptibilityOffset, true) & shadow) return false;
+  const { view } = core.state;
+  if (view.getUint32(interruptibilityOffset, true) & shadow) return false;
+  if (view.getUint32(activityOffset, true) === Activity.waitForSipi) return false;
   core.nmiPending = false;
   const event: Event = { type: "NMI", vector: Exception.NMI };
   const exit = new VmExit(ExitReason.EXCEPTION_OR_NMI, 0n, {

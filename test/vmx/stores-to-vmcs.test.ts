@@ -1,22 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { CR0 } from "../../src/arch/control-registers.ts";
 import { machineCode } from "../../src/asm/index.ts";
-import { powerOn } from "../../src/cpu/reset.ts";
-import { setSegment } from "../../src/cpu/segmentation.ts";
 import { VmxOperation } from "../../src/cpu/vmx-socket.ts";
-import { exitLoopKernel } from "../../src/guests/exit-loop-kernel.ts";
 import { setCurrentVmcs } from "../../src/vmx/current-vmcs.ts";
 import { fieldOffset, header, vmcsBytes } from "../../src/vmx/vmcs.ts";
-import { VtX } from "../../src/vmx/vt-x.ts";
 import type { BareProcessor } from "../conformance/bare-processor.ts";
 import { TwoTiers } from "../conformance/two-tiers.ts";
 import { Dice } from "../hostile/dice.ts";
+import { free, launch, ramBytes, withVmx } from "./launched-hypervisor.ts";
 
 /** A hypervisor, or its guest, that stores to the current VMCS instead of VMWRITE: whatever it stores, both tiers end alike and nothing throws. */
 
-const ramBytes = 2 << 20;
-/** Above the kernel. */
-const places = { code: 0x18_0000, table: 0x19_0000 } as const;
+const places = { code: free, table: free + 0x1_0000 } as const;
 
 /** Stores the quadwords of the table, up to an entry of all ones, then does what is asked. */
 const storing = (then: string): Uint8Array =>
@@ -38,31 +32,16 @@ const calling = storing("vmcall\n hlt");
 
 const twoTiers = new TwoTiers(ramBytes);
 const vmxOf = new Map(
-  [twoTiers.interpreter, twoTiers.evaluator].map((machine) => {
-    const vmx = new VtX(machine.processor, machine.engine);
-    machine.processor.vmx = vmx;
-    return [machine, vmx];
-  }),
+  [twoTiers.interpreter, twoTiers.evaluator].map((machine) => [machine, withVmx(machine).vmx]),
 );
 
-/** The exit-loop kernel up to its first VM exit: RAM and state with a launched VMCS. */
+/** RAM and state with a launched VMCS. */
 const launched = (() => {
-  const { guest, processor, engine } = twoTiers.evaluator;
-  const { state } = processor;
-  powerOn(processor, true);
-  guest.writeBytes(0x10_0000, exitLoopKernel({ roundTrips: 1000 }));
-  state.CR0 = CR0.PE | CR0.ET | CR0.NE;
-  const flat = { selector: 8, base: 0n, limit: 0xffff_ffff };
-  setSegment(state, "CS", { ...flat, access: 0xc09b });
-  for (const name of ["SS", "DS", "ES"] as const) setSegment(state, name, { ...flat, access: 0xc093 });
-  const image = guest.readBytes(0x10_0000, 0x40);
-  state.RIP = BigInt(new DataView(image.buffer).getUint32(28, true));
-  engine.observer = { vmExit: () => { processor.stopRequested = true; } }; // biome-ignore format: one line
-  processor.run(1_000_000);
-  engine.observer = undefined;
-  processor.run(1); // the VM exit counts as an instruction
+  const { evaluator } = twoTiers;
+  launch(evaluator);
+  const { state } = evaluator.processor;
   return {
-    ram: guest.readBytes(0, ramBytes),
+    ram: evaluator.guest.readBytes(0, ramBytes),
     state: state.architectural().slice(),
     region: state["vmx.currentVmcs"],
   };
