@@ -14,6 +14,7 @@ export const operations = [
   "SPAWN",   // address of vcpu descriptor, its kvm_run: KVM_RUN in a thread of its own
   "JOIN",    // kvm_run, expected exit reason: waits for the thread
   "NEED",    // capability; what: without it the scenario is skipped
+  "UNLESS",  // path of a file; what: where it begins with "N", the scenario is skipped
 ] as const;
 
 export type Operation = (typeof operations)[number];

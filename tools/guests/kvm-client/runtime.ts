@@ -13,7 +13,7 @@ export const GUEST_BYTES = 0x8_0000;
 /** Linux system calls by number (arch/x86/entry/syscalls/syscall_64.tbl). */
 // biome-ignore format: one list
 const SYS = {
-  write: 1, open: 2, close: 3, mmap: 9, munmap: 11, rt_sigaction: 13, rt_sigreturn: 15, ioctl: 16, setitimer: 38, clone: 56, exit: 60,
+  read: 0, write: 1, open: 2, close: 3, mmap: 9, munmap: 11, rt_sigaction: 13, rt_sigreturn: 15, ioctl: 16, setitimer: 38, clone: 56, exit: 60,
   futex: 202, exit_group: 231,
 } as const;
 const EINTR = 4;
@@ -550,11 +550,32 @@ opNEED: mov edi, [kvm]
         mov eax, ${SYS.ioctl}
         syscall
         test eax, eax
-        jle .without
+        jle skip
         xor eax, eax
         ret
-.without:
-        mov rsi, skippedLine
+
+opUNLESS:
+        mov rdi, [rbx + 8]
+        xor esi, esi
+        xor edx, edx
+        mov eax, ${SYS.open}
+        syscall
+        test eax, eax
+        js .end
+        mov edi, eax
+        mov rsi, scratch
+        mov byte [rsi], 0
+        mov edx, 1
+        mov eax, ${SYS.read}
+        syscall
+        mov eax, ${SYS.close}
+        syscall
+        cmp byte [scratch], 'N'
+        je skip
+.end:   xor eax, eax
+        ret
+
+skip:   mov rsi, skippedLine
         call text
         mov rsi, rbp
         call text

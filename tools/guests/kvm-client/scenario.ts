@@ -160,6 +160,12 @@ export class Scenario {
     this.#step("NEED", [KVM_CAP[capability]], `KVM_CAP_${capability} is not there`);
   }
 
+  /** A switch of the module that must not be off; where there is no such switch, it is not. */
+  needSwitch(module: string, name: string): void {
+    const file: Blob = { text: `/sys/module/${module}/parameters/${name}` };
+    this.#step("UNLESS", [file], `${module} runs without ${name}`);
+  }
+
   /** A plain request of KVM itself with an expected answer. */
   ask(request: keyof typeof KVM, answer: number): void {
     this.#ioctl("kvm", KVM[request], 0, `KVM_${request}`, answer);
