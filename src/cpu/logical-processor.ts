@@ -463,13 +463,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
         return 0;
       }
     }
-    // A procedure ends the shadow of STI and MOV SS itself: what comes in its place sees it.
-    if (row.semantics.build !== undefined)
-      state.view.setUint32(
-        interruptibilityOffset,
-        state.view.getUint32(interruptibilityOffset, true) & ~3,
-        true,
-      );
+    const shadow = state.view.getUint32(interruptibilityOffset, true) & 3;
     let retired: number;
     if (row.protectedOnly && this.#code.mode.realLike) {
       this.#raise(new Fault(Exception.UD));
@@ -488,6 +482,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
     // After VM entry or VM exit RFLAGS and pending debug exceptions are another's.
     if (retired === 0 || vmx?.transitions !== transitions) return retired;
     const { view } = state;
+    // The shadow of STI or MOV SS lasts until the next instruction is over: a fault or VM exit in its place is within it. Procedures end it themselves.
+    if (shadow !== 0 && row.semantics.build !== undefined)
+      view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) & ~shadow, true);
     if (before & RF) {
       const restores = row.semantics.mnemonic.startsWith("IRET");
       if (!restores) view.setUint32(flagsOffset, view.getUint32(flagsOffset, true) & ~RF, true);

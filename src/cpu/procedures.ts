@@ -141,6 +141,7 @@ const INT3: Procedure = (core, instruction) => softwareInterrupt(core, instructi
 const INTO: Procedure = (core, instruction) => {
   if (core.state.RFLAGS & RFLAGS.OF) return softwareInterrupt(core, instruction, "software exception", 4);
   core.state.RIP = nextRip(core, instruction);
+  core.state.interruptibility &= ~shadow;
   return undefined;
 };
 
@@ -166,18 +167,21 @@ const advancing: Readonly<Record<string, Procedure>> = {
 /** Set RIP themselves. */
 // biome-ignore format: one list
 const transferring: Readonly<Record<string, Procedure>> = {
-  CALL_FAR: farTransfer(callFar), JMP_FAR: farTransfer(jumpFar), RETF, IRET, INT, INT1, INT3, INTO,
+  CALL_FAR: farTransfer(callFar), JMP_FAR: farTransfer(jumpFar), RETF, IRET,
   SYSCALL, SYSRET, SYSENTER, SYSEXIT,
   // REP keeps them at their own RIP until the count is 0.
   INS, OUTS,
 };
+
+/** Deliver an event, which ends blocking by STI or MOV SS, or a VM exit takes its place and saves that. */
+const delivering: Readonly<Record<string, Procedure>> = { INT, INT1, INT3, INTO };
 
 /**
  * Privilege before the procedure, and no pending debug exception left from one that faulted. Blocking by STI or MOV SS ends
  * with the instruction, not with a fault or VM exit in its place.
  */
 const guarded =
-  (procedure: Procedure, advances: boolean): Procedure =>
+  (procedure: Procedure, advances: boolean, endsShadow = true): Procedure =>
   (core, instruction) => {
     const { state, vmx } = core;
     if (instruction.row.privileged && cpl(state) !== 0)
@@ -198,7 +202,7 @@ const guarded =
         return intercepted;
       }
     }
-    if (blocking & shadow) view.setUint32(interruptibilityOffset, blocking & ~shadow, true);
+    if (endsShadow && blocking & shadow) view.setUint32(interruptibilityOffset, blocking & ~shadow, true);
     const fault = procedure(core, instruction);
     if (fault) {
       state.pendingDebug = pending;
@@ -232,5 +236,6 @@ export const procedures: ReadonlyMap<string, Procedure> = new Map([
     ([name, run]) => [name, guarded(run, true)] as const,
   ),
   ...Object.entries(transferring).map(([name, run]) => [name, guarded(run, false)] as const),
+  ...Object.entries(delivering).map(([name, run]) => [name, guarded(run, false, false)] as const),
   ...ofVmx.map((name) => [name, vmxInstruction] as const),
 ]);
