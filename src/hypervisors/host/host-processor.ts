@@ -93,6 +93,8 @@ export class HostProcessor {
   readonly stackBottom: number;
   /** Why the last `proceed` came back without the function having returned. */
   unfinished: Unfinished = "slice";
+  /** Upper 32 bits of the linear addresses at which the host kernel's memory is mapped; 0: each address to itself. */
+  linearHigh = 0;
   readonly #kernel: KernelAround;
   readonly #view: DataView;
 
@@ -207,7 +209,9 @@ export class HostProcessor {
     const rsp = view.getUint32(offset.RSP, true) - 8;
     view.setUint32(offset.RSP, rsp, true);
     this.#kernel.memory.writeNumber(rsp, this.#kernel.returnGate);
+    this.#kernel.memory.write32(rsp + 4, this.linearHigh);
     this.#setWord(offset.RIP, address);
+    view.setUint32(offset.RIP + 4, this.linearHigh, true);
     this.#setWord(offset.RDI, rdi);
     this.#setWord(offset.RSI, rsi);
     this.#setWord(offset.RDX, rdx);
