@@ -1,5 +1,6 @@
 import { type LaneOp, type LaneShift, laneAttribute, shuffleBytes, type Value, type Width } from "../ir/value.ts";
 import { type Code, i32, i64, type Plain, type Simd, type SimdLane, simdOpcode, type ValueType, v128 } from "../wasm/code.ts";
+import { emitFloatLane } from "./float-lane.ts";
 
 /** Where a value of this width lives on the Wasm stack. */
 export const stackType = (width: Width): ValueType => {
@@ -391,7 +392,13 @@ export class ExpressionEmitter {
         if (a.width === 64) code.i32(2 ** (64 / (value.attr as number)) - 1).op("i32.and");
         return;
     }
-    this.#binding.foreign(code, value, (index) => this.emit(value.args[index]!));
+    const argument = (index: number): void => this.emit(value.args[index]!);
+    if (op === "intrinsic") {
+      // Both ways need the arguments: none may be computed in one of them alone.
+      for (const arg of value.args) this.keep(arg);
+      if (emitFloatLane(code, value, argument, () => this.#binding.foreign(code, value, argument))) return;
+    }
+    this.#binding.foreign(code, value, argument);
   }
 
   emit64Or32(value: Value, t: "i32" | "i64"): void {

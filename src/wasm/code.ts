@@ -1,4 +1,4 @@
-import { ByteWriter, i32, i64, type ValueType, v128 } from "./module.ts";
+import { ByteWriter, f32, f64, i32, i64, type ValueType, v128 } from "./module.ts";
 
 /** Opcodes of the instructions without immediates, by their names in the specification. */
 // biome-ignore format: one row per fact
@@ -11,6 +11,11 @@ export const opcode = {
   "i64.clz": 0x79, "i64.ctz": 0x7a, "i64.popcnt": 0x7b, "i64.add": 0x7c, "i64.sub": 0x7d, "i64.mul": 0x7e, "i64.div_s": 0x7f, "i64.div_u": 0x80, "i64.rem_s": 0x81, "i64.rem_u": 0x82,
   "i64.and": 0x83, "i64.or": 0x84, "i64.xor": 0x85, "i64.shl": 0x86, "i64.shr_s": 0x87, "i64.shr_u": 0x88, "i64.rotl": 0x89, "i64.rotr": 0x8a,
   "i32.wrap_i64": 0xa7, "i64.extend_i32_s": 0xac, "i64.extend_i32_u": 0xad,
+  "f32.eq": 0x5b, "f32.lt": 0x5d, "f64.eq": 0x61, "f64.lt": 0x63,
+  "f32.nearest": 0x90, "f32.sqrt": 0x91, "f32.add": 0x92, "f32.sub": 0x93, "f32.mul": 0x94, "f32.div": 0x95, "f32.trunc": 0x8f,
+  "f64.nearest": 0x9e, "f64.sqrt": 0x9f, "f64.add": 0xa0, "f64.sub": 0xa1, "f64.mul": 0xa2, "f64.div": 0xa3, "f64.trunc": 0x9d,
+  "f32.convert_i32_s": 0xb2, "f32.convert_i64_s": 0xb4, "f32.demote_f64": 0xb6, "f64.convert_i32_s": 0xb7, "f64.convert_i64_s": 0xb9, "f64.promote_f32": 0xbb,
+  "i32.reinterpret_f32": 0xbc, "i64.reinterpret_f64": 0xbd, "f32.reinterpret_i32": 0xbe, "f64.reinterpret_i64": 0xbf,
   "i32.extend8_s": 0xc0, "i32.extend16_s": 0xc1, "i64.extend8_s": 0xc2, "i64.extend16_s": 0xc3, "i64.extend32_s": 0xc4,
 } as const;
 export type Plain = keyof typeof opcode;
@@ -68,6 +73,13 @@ export class Code {
 
   op(name: Plain): this {
     this.#out.byte(opcode[name]);
+    return this;
+  }
+
+  /** Float to integer, saturating: never traps. */
+  truncSat(to: "i32" | "i64", from: "f32" | "f64"): this {
+    this.#out.byte(0xfc);
+    this.#out.unsigned((to === "i32" ? 0 : 4) + (from === "f32" ? 0 : 2));
     return this;
   }
 
@@ -227,4 +239,4 @@ export class Code {
   }
 }
 
-export { i32, i64, type ValueType, v128 };
+export { f32, f64, i32, i64, type ValueType, v128 };
