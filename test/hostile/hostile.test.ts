@@ -7,12 +7,12 @@ import type { HostileSummary } from "./run.ts";
 
 /** A little of `npm run hostile`: as many seeds, fewer instructions of each. */
 const seeds = 200;
-const instructions = 500;
+const instructions = 2000;
 /** A trial takes milliseconds; one that says nothing for so long hangs. */
 const silenceMs = 60_000;
 /** Machines of 8 MiB with 48 MiB of decoded code; whatever the guest does adds no more than this. */
-const heapLimitMiB = 200;
-const residentLimitMiB = 700;
+const heapLimitMiB = 80;
+const residentLimitMiB = 350;
 
 interface Outcome {
   readonly summaries: readonly HostileSummary[];

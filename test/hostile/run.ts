@@ -3,9 +3,10 @@
  * line before each trial. `npm run hostile` runs what the README promises; hostile.test.ts a little of it.
  *
  * Arguments: seeds, instructions of each, how many guests a seed may use up (one that ends early is followed by another),
- * and optionally modes by number (0,1,2) and the first seed.
+ * and optionally modes by number (0,1,2), the first seed, and the tier.
  */
 import { cpuModel } from "../../src/cpu/cpu-model.ts";
+import type { Tier } from "../../src/cpu/execution-engine.ts";
 import { Pc } from "../../src/machine/pc.ts";
 import type { PcStop } from "../../src/machine/pc-doors.ts";
 import { Dice } from "./dice.ts";
@@ -24,12 +25,12 @@ export interface HostileSummary {
   readonly heapMiB: number;
   readonly residentMiB: number;
   readonly seconds: number;
-  /** Nanoseconds of host time per instruction, preparing guests included. */
+  /** Nanoseconds of a host processor's time per instruction, preparing guests included. */
   readonly nsPerInstruction: number;
   readonly slowest: { readonly seed: number; readonly seconds: number };
 }
 
-const [seedsText, instructionsText, guestsText, modesText, firstText] = process.argv.slice(2);
+const [seedsText, instructionsText, guestsText, modesText, firstText, tier] = process.argv.slice(2);
 const seeds = Number(seedsText ?? 200);
 const instructions = Number(instructionsText ?? 10_000_000);
 const guestsPerSeed = Number(guestsText ?? 40);
@@ -43,6 +44,7 @@ const machine = (seed: number): Pc => {
     { memoryBytes: hostileRamBytes, processors, model, disks: [], seed: BigInt(seed), romBytes: 0 },
     { serial: () => {}, debugcon: () => {}, virtioConsole: () => {} },
   );
+  if (tier !== undefined) pc.tier = tier as Tier;
   const dice = new Dice(seed);
   for (let at = 0; at < 0xa_0000; at += 4) pc.guest.write(at, dice.next32(), 4);
   for (let at = 0x10_0000; at < hostileRamBytes; at += 4) pc.guest.write(at, dice.next32(), 4);
@@ -57,6 +59,7 @@ for (const mode of modes) {
   let handlers = 0;
   let slowest = { seed: 0, seconds: 0 };
   const started = performance.now();
+  const usedBefore = process.cpuUsage();
   for (let seed = first; seed < first + seeds; seed++) {
     if (pc === undefined || seed % seedsPerMachine === 0) pc = machine(seed);
     const begin = performance.now();
@@ -84,6 +87,7 @@ for (const mode of modes) {
   (globalThis as { gc?: () => void }).gc?.();
   const { heapUsed, rss } = process.memoryUsage();
   const seconds = (performance.now() - started) / 1000;
+  const { user, system } = process.cpuUsage(usedBefore);
   const summary: HostileSummary = {
     mode,
     seeds,
@@ -94,7 +98,7 @@ for (const mode of modes) {
     heapMiB: Math.round(heapUsed / 2 ** 20),
     residentMiB: Math.round(rss / 2 ** 20),
     seconds: Math.round(seconds * 10) / 10,
-    nsPerInstruction: Math.round((seconds * 1e9) / Math.max(1, retired)),
+    nsPerInstruction: Math.round(((user + system) * 1e3) / Math.max(1, retired)),
     slowest,
   };
   process.stdout.write(`summary ${JSON.stringify(summary)}\n`);
