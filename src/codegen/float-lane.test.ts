@@ -59,7 +59,7 @@ const compile = ({ name, from, value, operands }: Case): ((a: bigint, b: bigint,
   builder.export("run", builder.function({ type: builder.type([i64, i64, i32]), locals: code.locals, code: code.bytes() }, name));
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(builder.build()), { host: { memory } });
-  const run = exports["run"] as (a: bigint, b: bigint, mxcsr: number) => void;
+  const run = exports["run"] as unknown as (a: bigint, b: bigint, mxcsr: number) => void;
   const view = new DataView(memory.buffer);
   return (a, b, mxcsr) => {
     run(a, b, mxcsr);
