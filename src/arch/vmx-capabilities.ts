@@ -105,6 +105,11 @@ const needs: Readonly<Partial<Record<VmxFeature, readonly string[]>>> = {
   enableUserWaitAndPause: ["WAITPKG"],
   ia32eModeGuest: ["LM"], hostAddressSpaceSize: ["LM"],
   enableEPT: ["invept", "eptWalkLength4", "eptMemoryWB"], enableVPID: ["invvpid"],
+  // IA32_VMX_EPT_VPID_CAP is empty without the controls it is about: KVM refuses a processor where it is not.
+  eptExecuteOnly: ["enableEPT"], eptWalkLength4: ["enableEPT"], eptWalkLength5: ["enableEPT"], eptMemoryUC: ["enableEPT"], eptMemoryWB: ["enableEPT"],
+  ept2MPages: ["enableEPT"], ept1GPages: ["enableEPT"], eptAccessedDirty: ["enableEPT"], eptViolationDetails: ["enableEPT"],
+  invept: ["enableEPT"], inveptSingleContext: ["invept"], inveptAllContexts: ["invept"],
+  invvpid: ["enableVPID"], invvpidAddress: ["invvpid"], invvpidSingleContext: ["invvpid"], invvpidAllContexts: ["invvpid"], invvpidRetainingGlobals: ["invvpid"],
 };
 
 export const vmxNeeds: Readonly<Partial<Record<VmxFeature, readonly string[]>>> = {

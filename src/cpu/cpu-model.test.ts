@@ -21,6 +21,12 @@ describe("VT-x of a CPU model", () => {
       "enableEPT",
       "enablePML",
     ]);
+    const cap = ["ept2MPages", "invept", "inveptAllContexts", "eptAccessedDirty"];
+    expect(lost("default", ["enableEPT"], [...cap, "invvpid"])).toEqual(cap);
+    expect(lost("default", ["enableVPID"], ["invept", "invvpid", "invvpidAddress"])).toEqual([
+      "invvpid",
+      "invvpidAddress",
+    ]);
     expect(lost("default", ["RDTSCP"], ["enableRDTSCP", "rdtscExiting"])).toEqual(["enableRDTSCP"]);
   });
 
