@@ -45,7 +45,8 @@ const wordAt = (view: DataView, offset: number): bigint => view.getBigUint64(off
 /** What the checks read, as it was at the failure: the machine goes on and may change all of it. */
 class Captured {
   readonly #vmcs: Vmcs;
-  readonly #facts: EntryFacts;
+  /** Made when somebody asks: most failures are never looked at, and a guest may fail in a loop. */
+  readonly #facts: () => EntryFacts;
 
   constructor(vmx: VmxProcessor) {
     const { view, base } = vmx.vmcs;
@@ -54,20 +55,22 @@ class Captured {
     vmcs.base = 0;
     this.#vmcs = vmcs;
     const { state, physical } = vmx.core;
+    const { capability, cpu } = vmx.facts;
     const [long, pointer] = [isIa32e(state), state["vmx.currentVmcs"]];
-    this.#facts = new EntryFacts(
-      {
-        value: (ordinal) => vmcs.value(ordinalOffset(ordinal)),
-        low: (ordinal) => vmcs.low(ordinalOffset(ordinal)),
-      },
-      vmx.facts.capability,
-      { ...vmx.facts.cpu, inIa32eMode: () => long, currentVmcs: () => pointer },
-      // To look at a device's registers would change it.
-      (address) => {
-        const at = Number(address);
-        return physical.isRam(at) ? physical.read(at, 4) >>> 0 : undefined;
-      },
-    );
+    this.#facts = () =>
+      new EntryFacts(
+        {
+          value: (ordinal) => vmcs.value(ordinalOffset(ordinal)),
+          low: (ordinal) => vmcs.low(ordinalOffset(ordinal)),
+        },
+        capability,
+        { ...cpu, inIa32eMode: () => long, currentVmcs: () => pointer },
+        // To look at a device's registers would change it.
+        (address) => {
+          const at = Number(address);
+          return physical.isRam(at) ? physical.read(at, 4) >>> 0 : undefined;
+        },
+      );
   }
 
   explain(): Pick<VmxFailure, "failures" | "checks"> {
@@ -78,7 +81,7 @@ class Captured {
       return { rip: hexadecimal(wordAt(this.#vmcs.view, at), 64), instruction };
     };
     const ordinals = new Map(vmcsFields.map(({ name, ordinal }) => [name, ordinal]));
-    const { failures, checks } = explainEntry(this.#facts, {
+    const { failures, checks } = explainEntry(this.#facts(), {
       value: (name) => this.#vmcs.read(name),
       lastWrite: (name) => lastWrite(ordinals.get(name)!),
     });
