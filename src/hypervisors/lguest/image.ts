@@ -15,7 +15,7 @@ export interface LoadedGuest {
 
 const commandLineRoom = 2048;
 const zeroPageBytes = 4096;
-const [present, writable, user, accessed, dirty] = [1, 2, 4, 0x20, 0x40];
+const [present, writable, accessed, dirty] = [1, 2, 0x20, 0x40];
 const topOfGuest = 0xffc0_0000;
 
 const indexOfMark = (bytes: Uint8Array): number => {
@@ -42,10 +42,9 @@ const linearMap = (at: number, pages: number, pageOffset: number): Uint8Array =>
   const tables = Math.ceil(pages / 1024);
   const words = new Uint32Array(1024 * (tables + 1));
   for (let page = 0; page < pages; page++)
-    words[page] = (page * 4096) | present | writable | user | accessed | dirty;
+    words[page] = (page * 4096) | present | writable | accessed | dirty;
   for (let table = 0; table < tables; table++)
-    words[1024 * tables + (pageOffset >>> 22) + table] =
-      (at + 4096 * table) | present | writable | user | accessed;
+    words[1024 * tables + (pageOffset >>> 22) + table] = (at + 4096 * table) | present | writable | accessed;
   return new Uint8Array(words.buffer);
 };
 

@@ -133,7 +133,10 @@ export class Lguest {
     const clear = guest.taskSwitched && ownsFpu && !this.quirks.leavesTaskSwitched;
     switcher.fpuArea = guest.fpuArea;
     const { linear } = switcher.cpus[host.cpu.index]!;
-    const how = (guest.taskSwitched || !ownsFpu ? taskSwitched.set : 0) | (clear ? taskSwitched.clear : 0);
+    const how =
+      (guest.taskSwitched || !ownsFpu ? taskSwitched.set : 0) |
+      (clear ? taskSwitched.clear : 0) |
+      (ownsFpu ? 0 : taskSwitched.restore);
     if (!host.begin(switcher.runOnce, linear, guest.paging.root, how, host.linear(guest.regsPage)))
       yield* host.rest();
     const trap = guest.get("trapnum");

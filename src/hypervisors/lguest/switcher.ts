@@ -16,8 +16,11 @@ import {
 import type { Quirks } from "./quirks.ts";
 import { switcherSource } from "./switcher-source.ts";
 
-/** What `runOnce` does about CR0.TS: sets it before the guest runs, clears it afterwards. */
-export const taskSwitched = { set: 1, clear: 2 } as const;
+/**
+ * What `runOnce` does about the FPU: sets CR0.TS before the guest runs, clears it afterwards, loads the guest's registers when it
+ * has trapped for them.
+ */
+export const taskSwitched = { set: 1, clear: 2, restore: 4 } as const;
 const IA32_SYSENTER_CS = 0x174;
 const [NM, PF] = [7, 14];
 
@@ -59,6 +62,8 @@ runOnce:
         cmp dword [ebp + ${regs.trapnum}], ${NM}
         jne .noFpu
         clts
+        test byte [esp], ${taskSwitched.restore}
+        jz .noFpu
         mov eax, [fpuArea]
         fxrstor [eax]
 .noFpu: mov ecx, ${IA32_SYSENTER_CS}
