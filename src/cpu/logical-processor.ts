@@ -106,6 +106,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
   sipiVector: number | undefined = undefined;
   /** Events delivered since they were last counted: each takes as long as an instruction, so that no loop of faults is endless. */
   #delivered = 0;
+  /** Instructions of translated code until it is looked at where it is. */
+  #untilSample = samplePeriod;
   /** The last instruction was a REP step that is to go on. */
   #midRepeat = false;
 
@@ -236,7 +238,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const { state, engine } = this;
     const { view } = state;
     let left = budget;
-    let sampling = false;
+    const sampling = engine.tier === "jit";
     this.stopRequested = false;
     engine.tidy();
     const { module } = engine;
@@ -280,9 +282,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
           continue;
         }
       }
-      const given = ending ? 0 : Math.min(allowed - maximumBlock, samplePeriod);
-      if ((sampling || engine.cache.hot.eager) && resume === 0) engine.cache.hot.sample(start);
-      sampling = false;
+      const given = ending ? 0 : Math.min(allowed - maximumBlock, this.#untilSample);
+      if (sampling && resume === 0 && (this.#untilSample === samplePeriod || engine.eager))
+        engine.cache.hot.sample(start);
       // Within a block, its first instructions are not counted again.
       module.run(start, resume === 0 ? given : given + view.getUint8(resume + record.retired));
       if (ending) engine.cache.endStop();
@@ -292,8 +294,6 @@ export class LogicalProcessor implements Core, RunningProcessor {
       const kind = view.getUint32(exitKindOffset, true);
       switch (kind) {
         case ExitKind.budget:
-          sampling = engine.tier === "jit";
-          break;
         case ExitKind.dispatch:
         case ExitKind.attention:
           break;
@@ -311,6 +311,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
           retired += view.getUint8(at + record.retired);
       }
       left -= retired;
+      this.#untilSample = retired < this.#untilSample ? this.#untilSample - retired : samplePeriod;
       this.#count(retired);
       switch (kind) {
         case ExitKind.fault:
