@@ -1,6 +1,10 @@
 import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { entry } from "../../arch/paging-entries.ts";
-import type { GuestMemoryMap } from "./guest-memory-map.ts";
+
+/** Guest-physical memory by doublewords; -1 where there is none. */
+export interface PagedMemory {
+  read32(address: number): number;
+}
 
 /** What a guest's paging depends on. */
 export interface GuestPaging {
@@ -17,7 +21,7 @@ const addressMask = 0x000f_ffff_ffff_f000n;
  * rights have been checked by the processor already. Undefined where nothing is mapped any more.
  */
 export const guestPhysical = (
-  memory: GuestMemoryMap,
+  memory: PagedMemory,
   paging: GuestPaging,
   linear: bigint,
 ): number | undefined => {
@@ -40,7 +44,7 @@ export const guestPhysical = (
   return undefined;
 };
 
-const walk32 = (memory: GuestMemoryMap, { cr3, cr4 }: GuestPaging, linear: bigint): number | undefined => {
+const walk32 = (memory: PagedMemory, { cr3, cr4 }: GuestPaging, linear: bigint): number | undefined => {
   const low = Number(linear & 0xffff_ffffn);
   const directory = memory.read32(Number(cr3 & 0xffff_f000n) + 4 * (low >>> 22));
   if (directory < 0 || !(directory & entry.P)) return undefined;
@@ -53,7 +57,7 @@ const walk32 = (memory: GuestMemoryMap, { cr3, cr4 }: GuestPaging, linear: bigin
   return ((table & ~0xfff) >>> 0) + (low & 0xfff);
 };
 
-const read64 = (memory: GuestMemoryMap, address: number): bigint | undefined => {
+const read64 = (memory: PagedMemory, address: number): bigint | undefined => {
   const low = memory.read32(address);
   const high = memory.read32(address + 4);
   return low < 0 || high < 0 ? undefined : (BigInt(high) << 32n) | BigInt(low);

@@ -31,6 +31,8 @@ export interface HostConfiguration {
   readonly processors: number;
   readonly model: CpuModel;
   readonly seed?: bigint;
+  /** Memory of the same host before it was started again: what is not the kernel's keeps its contents. */
+  readonly keptMemory?: WebAssembly.Memory;
   readonly unimplemented?: (what: string) => void;
 }
 
@@ -81,6 +83,8 @@ export class HostKernel implements KernelAround {
   sliceLeft = Number.POSITIVE_INFINITY;
   /** The run is to end soon. */
   stopping = false;
+  /** The processor whose C part is at work. */
+  current: HostProcessor | undefined;
   /** The host kernel itself has failed. */
   died: HostDeath | undefined;
   trace: InstructionTrace | undefined;
@@ -93,15 +97,18 @@ export class HostKernel implements KernelAround {
   #turnLeft = 0;
 
   constructor(configuration: HostConfiguration) {
-    const { memoryBytes, processors, model, seed = 0n, unimplemented } = configuration;
+    const { memoryBytes, processors, model, seed = 0n, keptMemory, unimplemented } = configuration;
     const outputs: PcOutputs = {
       serial() {},
       debugcon() {},
       virtioConsole() {},
       ...(unimplemented === undefined ? {} : { unimplemented }),
     };
-    this.pc = new Pc({ memoryBytes, processors, model, seed, disks: [], romBytes: 0 }, outputs);
-    this.memory = new HostMemory(this.pc.guest, Math.min(memoryBytes, hostKernelBytes));
+    const kept = keptMemory === undefined ? {} : { keptMemory };
+    this.pc = new Pc({ memoryBytes, processors, model, seed, disks: [], romBytes: 0, ...kept }, outputs);
+    const end = Math.min(memoryBytes, hostKernelBytes);
+    this.pc.guest.writeBytes(0, new Uint8Array(end));
+    this.memory = new HostMemory(this.pc.guest, end);
     this.pageTables = this.memory.allocate(identityMapLength);
     this.memory.write(this.pageTables, identityMapBytes(this.pageTables));
     this.IDT = this.memory.allocate(idtBytes);
@@ -144,7 +151,9 @@ export class HostKernel implements KernelAround {
     const start = this.memory.allocate(assembled(this.memory.end).bytes.length + 64, 64);
     const { bytes, symbols: found } = assembled(start);
     this.memory.write(start, bytes);
-    const own = new Map([...found].map(([label, value]) => [label, Number(value)]));
+    const own = new Map(
+      [...found].filter(([label]) => !(label in known)).map(([label, value]) => [label, Number(value)]),
+    );
     for (const [label, value] of own) this.#symbols.set(label, value);
     const placed = { name, start, end: start + bytes.length, symbols: own };
     this.code.push(placed);
@@ -241,7 +250,9 @@ export class HostKernel implements KernelAround {
       }
       const slice = several ? Math.min(left, this.#turnLeft) : left;
       this.sliceLeft = slice;
+      this.current = cpu;
       if (this.#threads[cpu.index]!.next().done) this.#threads[cpu.index] = undefined;
+      this.current = undefined;
       const ran = slice - Math.max(0, this.sliceLeft);
       if (ran > 0) jumps = 0;
       left -= ran;

@@ -172,6 +172,12 @@ export class HostProcessor {
     return (this.#view.getUint32(offset.flags, true) & IF) !== 0;
   }
 
+  /** STI and CLI of the C part, where nothing waits to be taken: else `enableInterrupts` of the host kernel is to be called. */
+  set interruptsEnabled(enabled: boolean) {
+    const flags = this.#view.getUint32(offset.flags, true);
+    this.#view.setUint32(offset.flags, enabled ? flags | IF : flags & ~IF, true);
+  }
+
   /** Stack pointer of the C part. */
   get stackPointer(): number {
     return this.#word(offset.RSP);

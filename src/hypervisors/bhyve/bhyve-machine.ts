@@ -1,0 +1,188 @@
+import { fourGiB } from "../../cpu/guest-memory.ts";
+import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
+import type { BootRefusal } from "../../machine/boot/load-plan.ts";
+import type { BootableMachine } from "../../machine/boot-machine.ts";
+import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
+import { generalRegisters, segmentRegisters } from "../../state/layout.ts";
+import { GuestBoard } from "../host/guest-board.ts";
+import { loadGuest } from "../host/guest-loader.ts";
+import { GuestMemoryMap, guestSegments } from "../host/guest-memory-map.ts";
+import { HostKernel, hostKernelBytes } from "../host/host-kernel.ts";
+import { VmxDoor } from "../host/vmx-door.ts";
+import { UserProcess } from "./user-process.ts";
+import { isErrno, Vm } from "./vm.ts";
+import type { BhyveMode, Capability, RegisterName } from "./vmm.ts";
+import { VmxBackend } from "./vmx-backend.ts";
+import type { VmxMachine } from "./vmx-vcpu.ts";
+
+const IA32_APIC_BASE = 0x1b;
+const EXTD = 1n << 10n;
+
+/** The machine with bhyve as its host, and an image as the guest. */
+export class BhyveMachine {
+  readonly kernel: HostKernel;
+  readonly board: GuestBoard;
+  readonly memory: GuestMemoryMap;
+  readonly vm: Vm<VmxMachine>;
+  readonly user: UserProcess<VmxMachine>;
+  readonly door: VmxDoor;
+  #isStopRequested = false;
+
+  /** One sentence where the guest cannot be had on this processor. */
+  static create(
+    bootable: BootableMachine,
+    outputs: PcOutputs,
+    mode: BhyveMode = "fixed",
+    kept?: WebAssembly.Memory,
+  ): BhyveMachine | BootRefusal {
+    const { configuration } = bootable;
+    const kernel = new HostKernel({
+      memoryBytes: configuration.memoryBytes + hostKernelBytes,
+      processors: configuration.processors,
+      model: configuration.model,
+      seed: configuration.seed,
+      ...(kept === undefined ? {} : { keptMemory: kept }),
+      ...(outputs.unimplemented === undefined ? {} : { unimplemented: outputs.unimplemented }),
+    });
+    const door = new VmxDoor(kernel);
+    const backend = new VmxBackend(kernel, door, mode);
+    if (backend.init() !== 0)
+      return {
+        message: `bhyve needs VT-x with EPT, which ${configuration.model.name} as configured does not have`,
+      };
+    const machine = new BhyveMachine(kernel, door, backend, bootable, outputs, mode);
+    const refusal = machine.#boot(bootable);
+    return refusal ?? machine;
+  }
+
+  private constructor(
+    kernel: HostKernel,
+    door: VmxDoor,
+    backend: VmxBackend,
+    { configuration }: BootableMachine,
+    outputs: PcOutputs,
+    mode: BhyveMode,
+  ) {
+    this.kernel = kernel;
+    this.door = door;
+    this.memory = new GuestMemoryMap(kernel.pc.guest);
+    this.board = new GuestBoard({
+      configuration,
+      outputs,
+      clock: kernel.callouts,
+      memory: this.memory,
+      pins: (index) => this.#pins(index),
+      timeStamp: () => BigInt(kernel.pc.clock.nowNs),
+      spendTime: (ns) => {
+        kernel.pc.clock.nowNs += ns;
+      },
+      halt: (stop) => this.user.end(stop),
+    });
+    const vm = Vm.create({
+      name: "guest",
+      kernel,
+      ops: backend,
+      memory: this.memory,
+      processors: configuration.processors,
+      mode,
+      apic: (index) => this.board.apics[index]!,
+    });
+    if (isErrno(vm)) throw new Error(`the virtual machine could not be made: ${vm}`);
+    this.vm = vm;
+    this.user = new UserProcess({
+      kernel,
+      vm,
+      board: this.board,
+      mode,
+      ...(outputs.unimplemented === undefined ? {} : { unimplemented: outputs.unimplemented }),
+    });
+    const segments = guestSegments(kernel.pc.guest, hostKernelBytes, configuration.memoryBytes);
+    if (segments === undefined) throw new Error("the host has less memory than it was made with");
+    for (const { guest, host, length } of segments) vm.mapMemory(guest, host, length);
+  }
+
+  /** What the virtual local APIC of a virtual processor drives. */
+  #pins(index: number): ProcessorPins {
+    return {
+      interruptRequest: (pending) => {
+        if (pending) this.vm?.notify(index);
+      },
+      nmi: () => this.vm.injectNmi(index),
+      init: () => {
+        const vcpu = this.vm.vcpus[index]!;
+        this.board.apics[index]!.initialize();
+        vcpu.waitsForSipi = index !== 0;
+      },
+      startup: (vector) => this.#startUp(index, vector),
+      smi: () => {},
+      apicPage: () => {},
+    };
+  }
+
+  /** Only a virtual processor that waits for it is started; whoever sent it reports that to the user process. */
+  #startUp(index: number, vector: number): void {
+    const { vcpus } = this.vm;
+    const vcpu = vcpus[index]!;
+    if (!vcpu.waitsForSipi) return;
+    vcpu.waitsForSipi = false;
+    const { current } = this.kernel;
+    const sender = vcpus.find(({ hostcpu }) => hostcpu !== undefined && hostcpu === current) ?? vcpus[0]!;
+    sender.spinup = { vcpu: index, entry: vector << 12 };
+  }
+
+  #boot(bootable: BootableMachine): BootRefusal | undefined {
+    const { vm, kernel } = this;
+    const cpu = kernel.cpus[0]!;
+    loadGuest(this.memory, bootable, cpu.processor);
+    for (const apic of this.board.apics) apic.writeMsr(IA32_APIC_BASE, apic.readMsr(IA32_APIC_BASE)! | EXTD);
+    const { plan, configuration } = bootable;
+    const start = plan.cpu;
+    const needed: Capability[] = ["hlt_exit"];
+    if (start.mode !== "long64") needed.push("unrestricted_guest");
+    for (const capability of needed)
+      if (vm.setCapability(0, capability, true) !== 0)
+        return {
+          message: `bhyve cannot start an image in ${start.mode} mode on ${configuration.model.name}: it needs ${capability.replace("_", " ")}`,
+        };
+    for (const name of generalRegisters)
+      this.#set(name.toLowerCase() as RegisterName, start.registers[name] ?? 0n);
+    for (const name of segmentRegisters) {
+      const lower = name.toLowerCase() as "cs";
+      const { selector, base, limit, access } = start.segments[name];
+      this.#set(lower, BigInt(selector));
+      vm.setDescriptor(0, lower, { base, limit, access });
+    }
+    vm.setDescriptor(0, "gdtr", { ...start.GDTR, access: 0 });
+    vm.setDescriptor(0, "idtr", { ...start.IDTR, access: 0 });
+    this.#set("rflags", start.RFLAGS);
+    this.#set("efer", start.IA32_EFER);
+    this.#set("cr0", start.CR0);
+    this.#set("cr3", start.CR3);
+    this.#set("cr4", start.CR4);
+    kernel.start(cpu, this.user.thread(0, cpu, start.RIP));
+    return undefined;
+  }
+
+  #set(name: RegisterName, value: bigint): void {
+    const outcome = this.vm.setRegister(0, name, value);
+    if (outcome !== 0) throw new Error(`register ${name} of a new virtual machine: ${outcome}`);
+  }
+
+  run(maximum: number, warp: boolean): PcStop {
+    const stop = this.kernel.run(maximum, warp);
+    if (this.user.stop !== undefined) return this.user.stop;
+    if (this.#isStopRequested) {
+      this.#isStopRequested = false;
+      return { kind: "interrupted" };
+    }
+    return stop;
+  }
+
+  /** End `run` soon. */
+  interrupt(): void {
+    this.#isStopRequested = true;
+    this.kernel.stopping = true;
+  }
+}
+
+export const largestGuestBytes = fourGiB - hostKernelBytes;
