@@ -43,10 +43,16 @@ const maximumInstructions = 1 << 16;
 const pairBatch = 256;
 
 const granuleShift = 6;
-/** Is all of a page within the code segment, so that its code is the same wherever it lies there? `ripBase`: RIP of its byte 0. */
-const isWhole = (ripBase: number, limit: number, mode: CodeMode): boolean =>
-  mode.codeSize === 64 ||
-  (ripBase >= 0 && ripBase + 4095 <= (mode.codeSize === 16 ? Math.min(limit, 0xffff) : limit));
+/**
+ * How much of a page is within the code segment. Code of pages that are wholly within it is the same wherever they lie there; that of pages
+ * whose rest is, too, as long as no jump goes back to before the block. `ripBase`: RIP of the page's byte 0.
+ */
+const Inside = { all: 0, rest: 1, part: 2 } as const;
+const insideOf = (ripBase: number, limit: number, mode: CodeMode): number => {
+  if (mode.codeSize === 64) return Inside.all;
+  if (ripBase + 4095 > (mode.codeSize === 16 ? Math.min(limit, 0xffff) : limit)) return Inside.part;
+  return ripBase < 0 ? Inside.rest : Inside.all;
+};
 
 /**
  * The interpreter tier's decoded code: records in linear memory, by physical page and mode, so that they outlive changes of
@@ -106,10 +112,16 @@ export class CodeCache {
   find(pageOffset: number, offset: number, rip: number, limit: number, mode: CodeMode): number {
     const page = this.#pages.get(pageOffset);
     const ripBase = rip - offset;
-    const whole = isWhole(ripBase, limit, mode);
-    const key = whole ? mode.number * 4096 + offset : `${mode.number}:${offset}:${ripBase}:${limit}`;
-    const reach = whole ? 4096 : limit - ripBase + 1;
-    return page?.entries.get(key) ?? this.#decodeBlock(pageOffset, offset, rip, reach, mode, key);
+    const inside = insideOf(ripBase, limit, mode);
+    const key =
+      inside === Inside.part
+        ? `${mode.number}:${offset}:${ripBase}:${limit}`
+        : (mode.number * 2 + inside) * 4096 + offset;
+    const known = page?.entries.get(key);
+    if (known !== undefined) return known;
+    const reach = inside === Inside.part ? limit - ripBase + 1 : 4096;
+    const lowest = inside === Inside.rest ? offset : 0;
+    return this.#decodeBlock(pageOffset, offset, rip, reach, lowest, mode, key);
   }
 
   /** Number of the block that a record is in. */
@@ -254,12 +266,13 @@ export class CodeCache {
     );
   }
 
-  /** `reach`: page offset up to which the code segment reaches. */
+  /** `reach`: page offset up to which the code segment reaches; `lowest`: to which jumps may go back. */
   #decodeBlock(
     pageOffset: number,
     start: number,
     rip: number,
     reach: number,
+    lowest: number,
     mode: CodeMode,
     key: number | string,
   ): number {
@@ -335,7 +348,7 @@ export class CodeCache {
         break;
       }
       const ripNow = rip + (offset - start);
-      const near = isNear(instruction, ripNow, offset);
+      const near = isNear(instruction, ripNow, offset, lowest);
       const variant = this.#library.variant(instruction, mode, near);
       const { facts } = variant;
       const handler = facts.shadows

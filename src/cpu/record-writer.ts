@@ -15,13 +15,16 @@ const relativeDisplacement = (instruction: Instruction): number => {
   return operand.kind === "immediate" ? Number(BigInt.asIntN(operand.width, operand.value)) : 0;
 };
 
-/** Does a relative branch stay in its page, without any truncation of the target taking part? */
-export const isNear = (instruction: Instruction, rip: number, offset: number): boolean => {
+/**
+ * Does a relative branch stay in its page, without any truncation of the target taking part? `lowest`: the page offset below which it may
+ * not go.
+ */
+export const isNear = (instruction: Instruction, rip: number, offset: number, lowest: number): boolean => {
   if (!isRelative(instruction.row)) return false;
   if (instruction.operandSize !== instruction.codeSize && instruction.codeSize !== 64) return false;
   const displacement = relativeDisplacement(instruction);
   const target = offset + instruction.length + displacement;
-  if (target < 0 || target >= 4096) return false;
+  if (target < lowest || target >= 4096) return false;
   if (instruction.codeSize === 64) return true;
   const targetRip = (rip >>> 0) + instruction.length + displacement;
   return targetRip >= 0 && targetRip <= (instruction.codeSize === 16 ? 0xffff : 0xffff_ffff);

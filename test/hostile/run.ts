@@ -23,6 +23,7 @@ export interface HostileSummary {
   readonly stops: Readonly<Record<string, number>>;
   readonly handlers: number;
   readonly heapMiB: number;
+  /** The most there has been. */
   readonly residentMiB: number;
   readonly seconds: number;
   /** Nanoseconds of a host processor's time per instruction, preparing guests included. */
@@ -85,7 +86,8 @@ for (const mode of modes) {
     if (took > slowest.seconds) slowest = { seed, seconds: took };
   }
   (globalThis as { gc?: () => void }).gc?.();
-  const { heapUsed, rss } = process.memoryUsage();
+  const { heapUsed } = process.memoryUsage();
+  const { maxRSS } = process.resourceUsage();
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(usedBefore);
   const summary: HostileSummary = {
@@ -96,7 +98,7 @@ for (const mode of modes) {
     stops,
     handlers,
     heapMiB: Math.round(heapUsed / 2 ** 20),
-    residentMiB: Math.round(rss / 2 ** 20),
+    residentMiB: Math.round(maxRSS / 2 ** 10),
     seconds: Math.round(seconds * 10) / 10,
     nsPerInstruction: Math.round(((user + system) * 1e3) / Math.max(1, retired)),
     slowest,
