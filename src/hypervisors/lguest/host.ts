@@ -4,7 +4,9 @@ import { RFLAGS } from "../../arch/flags.ts";
 import { entry } from "../../arch/paging-entries.ts";
 import { assemble } from "../../asm/index.ts";
 import type { CpuModel } from "../../cpu/core.ts";
+import { Fault } from "../../cpu/fault.ts";
 import type { LogicalProcessor } from "../../cpu/logical-processor.ts";
+import { Access, walkLinear } from "../../cpu/page-walk.ts";
 import { Pc } from "../../machine/pc.ts";
 import type { PcOutputs } from "../../machine/pc-doors.ts";
 import type { CpuState } from "../../state/cpu-state.ts";
@@ -58,18 +60,11 @@ const hostSource = `
 trapEntries:
 ${Array.from({ length: 256 }, (_, n) => ` align 16\n ${pushesErrorCode.has(n) ? "" : "push dword 0\n"} push dword ${n}\n jmp trap`).join("\n")}
         align 16
-trap:   pushad
-        push ds
-        push es
-        mov eax, ${selector.KERNEL_DS}
-        mov ds, eax
-        mov es, eax
+trap:   pushad                          ; no segment registers: an NMI may have found the guest's in them
 trapGate:
         hlt
         jmp trapGate
 trapDone:
-        pop es
-        pop ds
         popad
         add esp, 8
         iretd
@@ -99,7 +94,7 @@ saveFpu:
         ret
 `;
 /** Offsets from ESP at the trap gate. */
-export const trapFrame = { vector: 40, errorCode: 44, eip: 48, cs: 52, eflags: 56 } as const;
+export const trapFrame = { vector: 32, errorCode: 36, eip: 40, cs: 44, eflags: 48 } as const;
 
 export interface Placed {
   readonly name: string;
@@ -187,7 +182,7 @@ export class Host {
   died: string | undefined;
   /** Interrupts that its handlers have served, by vector. */
   readonly served = new Uint32Array(256);
-  /** Told of every trap before its handler runs: vector, linear address of the frame. */
+  /** Told of every trap before its handler runs: vector, physical address of the frame. */
   onTrap: ((vector: number, frame: number) => void) | undefined;
   /** Runs the processor in place of its own loop, for traces. */
   run: ((processor: LogicalProcessor, budget: number) => number) | undefined;
@@ -235,8 +230,8 @@ export class Host {
     this.#current = this.cpus[0]!;
     this.#startDevices();
     this.callouts = new Callouts(this.pc.clock, this.cpus[0]!.apic);
-    this.handle(hostVector.timer, () => this.callouts.interrupted());
-    this.handle(hostVector.reschedule, () => {});
+    this.onVector(hostVector.timer, () => this.callouts.interrupted());
+    this.onVector(hostVector.reschedule, () => {});
   }
 
   #mapMemory(memoryBytes: number): void {
@@ -333,7 +328,7 @@ export class Host {
   }
 
   /** What the C part does about an interrupt or exception, in the handler. */
-  handle(vector: number, handler: () => void): void {
+  onVector(vector: number, handler: () => void): void {
     this.#handlers.set(vector, handler);
   }
 
@@ -434,12 +429,16 @@ export class Host {
 
   #trap(): void {
     const frame = this.#view.getUint32(at.RSP, true);
-    const vector = this.read32(frame + trapFrame.vector);
-    this.onTrap?.(vector, frame);
+    // An NMI may have found ESP in the Switcher's pages.
+    const translation = walkLinear(this.#current.processor, BigInt(frame), Access.READ);
+    if (translation instanceof Fault) throw new Error("a trap's frame lies nowhere");
+    const physical = translation.address;
+    const vector = this.memory.read32(physical + trapFrame.vector);
+    this.onTrap?.(vector, physical);
     this.served[vector]!++;
     const handler = this.#handlers.get(vector);
     if (vector < 32 && vector !== 2 && handler === undefined) {
-      const hex = (offset: number): string => `0x${this.read32(frame + offset).toString(16)}`;
+      const hex = (offset: number): string => `0x${this.memory.read32(physical + offset).toString(16)}`;
       this.died = `exception ${vector} in the host kernel at ${hex(trapFrame.eip)}, error code ${hex(trapFrame.errorCode)}`;
       return;
     }

@@ -87,7 +87,7 @@ const drainRing = (guest: Guest): void => {
 };
 
 /** What the guest last trapped for was a hypercall: carry it out, after those that wait. */
-export const doHypercall = (guest: Guest): void => {
+export const answerHypercall = (guest: Guest): void => {
   if (guest.shared === undefined) {
     initialize(guest);
     guest.set("trapnum", 255);

@@ -109,7 +109,7 @@ export class LguestMachine {
     this.#describeDevices(memoryBytes, disks);
     const uart = host.pc.serial[0];
     this.wire = new SerialWire(host.pc.clock, uart);
-    host.handle(hostVector.serial, () => this.#takeInput());
+    host.onVector(hostVector.serial, () => this.#takeInput());
     this.#retry = host.callouts.timer("input for the guest", () => this.#wake());
     this.#main = this.#loop();
   }

@@ -3,7 +3,7 @@ import { guestRing, hypercallVector } from "./abi.ts";
 import { FramePool } from "./frame-pool.ts";
 import { changed, Guest, type GuestPlan } from "./guest.ts";
 import type { Host, Thread } from "./host.ts";
-import { doHypercall } from "./hypercalls.ts";
+import { answerHypercall } from "./hypercalls.ts";
 import { faultInSwitcher, state } from "./layout.ts";
 import { type Mode, type Quirks, quirksOf } from "./quirks.ts";
 import { copyGdt } from "./segments.ts";
@@ -71,7 +71,7 @@ export class Lguest {
    */
   *run(guest: Guest, signalled: () => boolean): Thread<number | Uint8Array> {
     while (guest.dead === undefined) {
-      if (guest.get("trapnum") === hypercallVector) doHypercall(guest);
+      if (guest.get("trapnum") === hypercallVector) answerHypercall(guest);
       if (guest.pendingDma !== undefined && guest.dead === undefined) {
         const bytes = new Uint32Array([guest.pendingDma.address, guest.pendingDma.key]);
         guest.pendingDma = undefined;

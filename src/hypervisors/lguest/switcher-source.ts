@@ -42,7 +42,13 @@ ${
         and byte [eax + ${state.guest_gdt + selector.TSS + 5}], 0xfd ; the guest's TSS is no longer busy
         lgdt [eax + ${state.host_gdt_desc}]
         lidt [eax + ${state.host_idt_desc}]
-        mov esp, [eax + ${state.host_sp}]
+${
+  quirks.keepsStackSegment
+    ? ""
+    : `        mov edx, ${selector.KERNEL_DS}
+        mov ss, edx                     ; it came from the guest's TSS
+`
+}        mov esp, [eax + ${state.host_sp}]
         mov edx, ${selector.TSS}
         ltr dx
         pop ebp

@@ -54,6 +54,7 @@ runOnce:
         pop eax
         pushfd                          ; with the far call, the frame of an interrupt
         call far [entryPoint]
+.back:
         cmp dword [ebp + ${regs.trapnum}], ${PF}
         jne .notFault
         mov eax, cr2                    ; before an interrupt's handler faults itself
@@ -99,6 +100,8 @@ export class Switcher {
   /** Linear address of a label of the Switcher's text. */
   readonly symbols: ReadonlyMap<string, number>;
   readonly end: number;
+  /** Machine-physical address of the text. */
+  readonly text: number;
   readonly runOnce: number;
   /** Gates of vectors that no guest takes directly: low and high word of each. */
   readonly defaultGates: readonly (readonly [number, number])[];
@@ -111,6 +114,7 @@ export class Switcher {
     const textBytes = Math.ceil(bytes.length / 4096) * 4096;
     const text = memory.allocate(textBytes);
     memory.write(text, bytes);
+    this.text = text;
     this.symbols = new Map([...symbols].map(([name, value]) => [name, switcherBase + value]));
     this.end = switcherBase + bytes.length;
     host.code.push({ name: "Switcher", start: switcherBase, end: this.end, symbols: this.symbols });
