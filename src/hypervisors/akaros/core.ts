@@ -1,0 +1,149 @@
+import type { HostKernel } from "../host/host-kernel.ts";
+import type { HostProcessor } from "../host/host-processor.ts";
+import { UserContext } from "./context.ts";
+import type { GuestCore, LoadingCore } from "./guest-core.ts";
+import { KERNBASE, kernbase, kernbaseHigh, pageBytes, perCpu, vector } from "./layout.ts";
+import type { Process } from "./process.ts";
+import { gdtBytes, gdtWords, linear, tss } from "./trap-table.ts";
+
+const stackBytes = 2 * pageBytes;
+const idtLimit = 16 * 256 - 1;
+const fullXcr0 = 3n;
+
+/** What happened on a core, counted. */
+export interface CoreCounters {
+  traps: number;
+  irqs: number;
+  syscalls: number;
+  vmExits: number;
+  launches: number;
+  resumes: number;
+  nmis: number;
+}
+
+/** One core as the kernel has it: per-CPU area, stacks, descriptor tables, and whose context it runs. */
+export class Core implements LoadingCore {
+  readonly cpu: HostProcessor;
+  readonly index: number;
+  /** Linear addresses. */
+  readonly area: bigint;
+  readonly stackTop: bigint;
+  readonly gdt: bigint;
+  readonly tss: bigint;
+  /** Physical. */
+  readonly areaAt: number;
+  /** The context the core runs or will run: in the per-CPU area. Of type none: none. */
+  readonly context: UserContext;
+  readonly counters: CoreCounters = {
+    traps: 0,
+    irqs: 0,
+    syscalls: 0,
+    vmExits: 0,
+    launches: 0,
+    resumes: 0,
+    nmis: 0,
+  };
+  process: Process | undefined;
+  /** Loaded here. */
+  guestCore: GuestCore | undefined;
+  /** A store to the user gate has come; what it means is looked at when the core has stopped. */
+  atUserGate = false;
+  /** The process asked to wait for an event. */
+  halted = false;
+  readonly #kernel: HostKernel;
+
+  constructor(kernel: HostKernel, cpu: HostProcessor) {
+    const { memory } = kernel;
+    this.#kernel = kernel;
+    this.cpu = cpu;
+    this.index = cpu.index;
+    const stack = (name: string): number => {
+      const start = memory.allocate(stackBytes);
+      memory.label({
+        start,
+        length: stackBytes,
+        name: `${name} of core ${cpu.index}`,
+        owner: "host",
+        isStack: true,
+      });
+      return start + stackBytes;
+    };
+    this.areaAt = memory.allocate(pageBytes);
+    this.area = linear(this.areaAt);
+    this.stackTop = linear(stack("Akaros kernel stack"));
+    // Above the frame of an NMI lies whose core this is.
+    const nmiTop = stack("Akaros NMI stack") - 16;
+    memory.write64(nmiTop, this.area);
+    const gdt = memory.allocate(gdtBytes, 64);
+    const tssAt = memory.allocate(0x80, 128);
+    this.gdt = linear(gdt);
+    this.tss = linear(tssAt);
+    gdtWords(this.tss).forEach((word, n) => {
+      memory.write64(gdt + 8 * n, word);
+    });
+    memory.write(tssAt, tss(this.stackTop, linear(nmiTop), linear(stack("Akaros double-fault stack"))));
+    memory.write64(this.areaAt + perCpu.stackTop, this.stackTop);
+    this.context = new UserContext(memory, this.areaAt + perCpu.actualContext);
+  }
+
+  /** Descriptor tables, GS, SYSCALL, local APIC, VMX operation. `lstar`: where SYSCALL goes. */
+  boot(lstar: bigint): boolean {
+    const { cpu } = this;
+    const { memory, IDT } = this.#kernel;
+    cpu.linearHigh = kernbaseHigh;
+    cpu.select();
+    cpu.state.RSP = this.stackTop;
+    const pointers = this.areaAt + perCpu.scratch;
+    memory.write32(pointers, ((gdtBytes - 1) | (Number(this.gdt & 0xffffn) << 16)) >>> 0);
+    memory.write64(pointers + 2, this.gdt);
+    memory.write32(pointers + 16, idtLimit);
+    memory.write64(pointers + 18, linear(IDT));
+    this.call("bootCore", linear(pointers), this.area, lstar);
+    this.call("loadXcr0", 0n, fullXcr0);
+    cpu.apic.enable(vector.timer, vector.spurious);
+    return true;
+  }
+
+  /** A function of the kernel's assembly that comes right back; interrupts are off. */
+  call(name: string, rdi = 0n, rsi = 0n, rdx = 0n): void {
+    const { cpu } = this;
+    const kernel = this.#kernel;
+    const before = kernel.sliceLeft;
+    kernel.sliceLeft = Number.POSITIVE_INFINITY;
+    cpu.begin(kernel.symbol(name));
+    const { state } = cpu;
+    state.RDI = rdi;
+    state.RSI = rsi;
+    state.RDX = rdx;
+    const returned = cpu.proceed();
+    kernel.sliceLeft = before;
+    if (!returned) throw new Error(`${name} did not return: ${kernel.died?.says ?? cpu.unfinished}`);
+  }
+
+  loadXcr0(value: bigint): void {
+    this.call("loadXcr0", 0n, value);
+  }
+
+  /** Go on in the kernel's assembly, on an empty stack. */
+  enter(name: string, rdi = 0): void {
+    const { state } = this.cpu;
+    this.cpu.select();
+    state.RSP = this.stackTop;
+    state.RDI = rdi === 0 ? 0n : linear(rdi);
+    state.RIP = linear(this.#kernel.symbol(name));
+  }
+
+  /** Return from the C part to the assembly that called it. */
+  returnFromC(): void {
+    const { state } = this.cpu;
+    this.cpu.select();
+    state.RIP = this.#kernel.memory.read64(this.physical(state.RSP));
+    state.RSP += 8n;
+  }
+
+  /** Of a linear address of the kernel. */
+  physical(address: bigint): number {
+    return Number(address - kernbase);
+  }
+}
+export const isKernelAddress = (address: bigint): boolean => address >= BigInt(KERNBASE);

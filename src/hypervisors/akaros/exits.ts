@@ -1,0 +1,159 @@
+import { ExitReason } from "../../arch/vm-exit-reasons.ts";
+import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
+import { fieldSlot } from "../host/vmx-door.ts";
+import type { Core } from "./core.ts";
+import { slot } from "./guest-core.ts";
+import type { Akaros } from "./kernel.ts";
+import { contextType, entryFailed, frameRegisters, hw, perCpu, vm, vmFlag } from "./layout.ts";
+import { readGuestMsr, writeGuestMsr } from "./msr-table.ts";
+import { vmmFlag } from "./process.ts";
+import { linear, userSelector } from "./trap-table.ts";
+
+/** A VM exit: the frame is completed from the VMCS, becomes the core's context, and the kernel looks whether it is its own affair. */
+
+/** Lengths of the instructions that the kernel carries out itself. */
+const length = { VMCALL: 3, CPUID: 2, MSR: 2, XSETBV: 3 } as const;
+const nmiType = 2;
+// biome-ignore format: one list
+const sysenterFields: readonly VmcsFieldName[] = ["guest.ia32SysenterCs", "guest.ia32SysenterEsp", "guest.ia32SysenterEip"];
+const sysenter = sysenterFields.map(fieldSlot);
+const IA32_SYSENTER_CS = 0x174;
+
+/** True: dealt with, the guest goes on; false: the user-level scheduler's. */
+type ExitAction = (akaros: Akaros, core: Core, frame: number) => boolean;
+
+const advance = (akaros: Akaros, frame: number, by: number): true => {
+  const { memory } = akaros.kernel;
+  memory.write64(frame + vm.rip, memory.read64(frame + vm.rip) + BigInt(by));
+  return true;
+};
+
+const vmcall: ExitAction = (akaros, core, frame) => {
+  const { process } = core;
+  if (process?.machine === undefined || !(process.machine.flags & vmmFlag.VMCALL_PRINTF)) return false;
+  akaros.print(akaros.kernel.memory.read32(frame + vm.rdi) & 0xff);
+  return advance(akaros, frame, length.VMCALL);
+};
+
+const cpuid: ExitAction = (akaros, core, frame) => {
+  const { memory } = akaros.kernel;
+  const result = core.areaAt + perCpu.scratch;
+  const [leaf, subleaf] = [memory.read32(frame + vm.rax), memory.read32(frame + vm.rcx)];
+  core.call("hostCpuid", BigInt(leaf), BigInt(subleaf), linear(result));
+  for (const [n, name] of (["rax", "rbx", "rcx", "rdx"] as const).entries())
+    memory.writeNumber(frame + vm[name], memory.read32(result + 4 * n));
+  return advance(akaros, frame, length.CPUID);
+};
+
+/** A guest-physical address is an address of the process, and this its page fault. */
+const eptViolation: ExitAction = (akaros, core, frame) => {
+  const { memory } = akaros.kernel;
+  const qualification = memory.read32(frame + vm.exitQual);
+  const access = { write: (qualification & 2) !== 0, execute: (qualification & 4) !== 0 };
+  // What is present and refused would be refused again.
+  if (qualification & 0x38) return false;
+  return core.process!.memory.fault(memory.readNumber(frame + vm.guestPa), access);
+};
+
+const nmi: ExitAction = (akaros, core, frame) => {
+  const information = akaros.kernel.memory.read32(frame + vm.intrinfo2);
+  if (((information >>> 8) & 7) !== nmiType) return false;
+  core.counters.nmis++;
+  return true;
+};
+
+/** The processor has acknowledged it: the handlers run as if it had interrupted a thread of the process. */
+const externalInterrupt: ExitAction = (akaros, core, frame) => {
+  const { memory } = akaros.kernel;
+  const fake = core.areaAt + perCpu.fakeFrame;
+  const number = memory.read32(frame + vm.intrinfo2) & 0xff;
+  for (const name of frameRegisters) memory.write64(fake + hw[name], memory.read64(frame + vm[name]));
+  memory.write32(fake + hw.trapno, number);
+  memory.write64(fake + hw.rip, memory.read64(frame + vm.rip));
+  memory.write64(fake + hw.rsp, memory.read64(frame + vm.rsp));
+  memory.write64(fake + hw.rflags, memory.read64(frame + vm.rflags));
+  memory.write32(fake + hw.cs, userSelector.code);
+  memory.write32(fake + hw.ss, userSelector.data);
+  core.counters.irqs++;
+  akaros.irq(core, number, fake);
+  return true;
+};
+
+const readMsr: ExitAction = (akaros, core, frame) => {
+  const { memory } = akaros.kernel;
+  const { bugs } = akaros;
+  const msr = memory.read32(frame + vm.rcx);
+  const own = bugs.msrTable ? undefined : sysenter[msr - IA32_SYSENTER_CS];
+  const value =
+    own !== undefined
+      ? akaros.door.read64(core.cpu, own)
+      : readGuestMsr(core.cpu.processor, akaros.writtenMsrs(core), msr, bugs.msrTable);
+  if (value === undefined) return false;
+  memory.write64(frame + vm.rax, value & 0xffff_ffffn);
+  memory.write64(frame + vm.rdx, value >> 32n);
+  return advance(akaros, frame, length.MSR);
+};
+
+const writeMsr: ExitAction = (akaros, core, frame) => {
+  const { memory } = akaros.kernel;
+  const msr = memory.read32(frame + vm.rcx);
+  const value = (BigInt(memory.read32(frame + vm.rdx)) << 32n) | BigInt(memory.read32(frame + vm.rax));
+  const own = akaros.bugs.msrTable ? undefined : sysenter[msr - IA32_SYSENTER_CS];
+  if (own !== undefined) akaros.door.write64(core.cpu, own, value);
+  else if (!writeGuestMsr(core.cpu.processor, akaros.writtenMsrs(core), msr, value)) return false;
+  return advance(akaros, frame, length.MSR);
+};
+
+/** XCR0 may be what the host has, or less; x87 cannot be missing. */
+const xsetbv: ExitAction = (akaros, core, frame) => {
+  const { memory } = akaros.kernel;
+  const { guestCore } = core;
+  const value = (BigInt(memory.read32(frame + vm.rdx)) << 32n) | BigInt(memory.read32(frame + vm.rax));
+  if (memory.read32(frame + vm.rcx) !== 0 || (value & ~guestCore!.hostXcr0) !== 0n) return false;
+  if (!core.cpu.processor.model.has("XSAVE") || (value & 1n) === 0n || (value & 6n) === 4n) return false;
+  core.loadXcr0(value);
+  guestCore!.xcr0 = value;
+  return advance(akaros, frame, length.XSETBV);
+};
+
+const actions = new Map<number, ExitAction>([
+  [ExitReason.VMCALL, vmcall],
+  [ExitReason.CPUID, cpuid],
+  [ExitReason.EPT_VIOLATION, eptViolation],
+  [ExitReason.EXCEPTION_OR_NMI, nmi],
+  [ExitReason.EXTERNAL_INTERRUPT, externalInterrupt],
+  [ExitReason.RDMSR, readMsr],
+  [ExitReason.WRMSR, writeMsr],
+  [ExitReason.XSETBV, xsetbv],
+]);
+
+/** `stackFrame`: where the stub has put the general registers. */
+export const vmExit = (akaros: Akaros, core: Core, stackFrame: number): void => {
+  const { memory } = akaros.kernel;
+  const { door } = akaros;
+  const { cpu } = core;
+  core.context.take(contextType.VM, stackFrame);
+  const { frame } = core.context;
+  memory.write64(frame + vm.rip, door.read64(cpu, slot.rip));
+  memory.write64(frame + vm.rflags, door.read64(cpu, slot.rflags));
+  memory.write64(frame + vm.rsp, door.read64(cpu, slot.rsp));
+  memory.write64(frame + vm.cr3, door.read64(cpu, slot.cr3));
+  memory.write64(frame + vm.cr2, cpu.state.CR2);
+  memory.write32(frame + vm.guestPcoreId, core.guestCore!.id);
+  memory.write32(frame + vm.flags, vmFlag.PARTIAL);
+  const reason = door.read32(cpu, slot.reason);
+  memory.write32(frame + vm.exitReason, reason);
+  const qualification = door.read64(cpu, slot.qualification);
+  memory.write32(frame + vm.exitQual, Number(qualification & 0xffff_ffffn));
+  if (!akaros.bugs.truncatedQualification) memory.write32(frame + vm.pad, Number(qualification >> 32n));
+  memory.write32(frame + vm.intrinfo1, door.read32(cpu, slot.interruptibility));
+  memory.write32(frame + vm.intrinfo2, door.read32(cpu, slot.interruption));
+  memory.write64(frame + vm.guestVa, door.read64(cpu, slot.linearAddress));
+  memory.write64(frame + vm.guestPa, door.read64(cpu, slot.physicalAddress));
+  const { exits } = core.process!.machine!;
+  exits[Math.min(reason & 0xffff, exits.length - 1)]!++;
+  const action = reason & entryFailed ? undefined : actions.get(reason);
+  if (action?.(akaros, core, frame)) return;
+  memory.write32(frame + vm.flags, memory.read32(frame + vm.flags) | vmFlag.HAS_FAULT);
+  if (!akaros.reflect(core)) akaros.destroy(core, 1, `VM exit ${reason & 0xffff} that nobody takes`);
+};
