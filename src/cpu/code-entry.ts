@@ -105,7 +105,7 @@ export class CodeEntry {
     if (found === 0 || view.getUint32(found + record.handler, true) === fixedHandlers.stale) {
       // Beyond the limit nothing is fetched, so no page walk sets accessed flags.
       if (mode.codeSize !== 64 && ripLow > view.getUint32(csLimitOffset, true)) return 0;
-      const page = this.#pageOfCode(low, high);
+      const page = this.#pageOfCode(low, high, jumpKey);
       if (page < 0) return 0;
       found = engine.cache.find(page, offset, ripLow, view.getUint32(csLimitOffset, true), mode);
       if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found, this.#globalCode);
@@ -121,8 +121,31 @@ export class CodeEntry {
     view.setUint32(ripBaseOffset + 4, low < 0 ? ripHigh - 1 : ripHigh, true);
   }
 
+  /** The page of code that was translated last: linear, under which key, and its memory offset. */
+  #pageLow = -1;
+  #pageHigh = 0;
+  #pageKey = 0;
+  #pageOffset = -1;
+
+  /** Translations have been invalidated. */
+  forgetPage(): void {
+    this.#pageLow = -1;
+  }
+
   /** Memory offset of the code page at a linear address; -1 where fetching it faults or it is not in memory. */
-  #pageOfCode(low: number, high: number): number {
+  #pageOfCode(low: number, high: number, jumpKey: number): number {
+    // Keys are those of an address space, a mode and a privilege level, and none is used twice.
+    if (low >>> 12 === this.#pageLow && high === this.#pageHigh && jumpKey === this.#pageKey)
+      return this.#pageOffset;
+    const found = this.#translateCode(low, high);
+    this.#pageLow = found < 0 ? -1 : low >>> 12;
+    this.#pageHigh = high;
+    this.#pageKey = jumpKey;
+    this.#pageOffset = found;
+    return found;
+  }
+
+  #translateCode(low: number, high: number): number {
     const { state } = this.#core;
     if (this.mode.codeSize === 64 && !isCanonicalHigh(high, this.#core.model.linearAddressBits)) return -1;
     const translation = walk(this.#core, high, low, Access.FETCH | (cpl(state) === 3 ? Access.USER : 0));

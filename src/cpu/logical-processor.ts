@@ -64,6 +64,7 @@ const exitKindOffset = offsetOf("exitKind");
 const exitRecordOffset = offsetOf("exitRecord");
 const exitBudgetOffset = offsetOf("exitBudget");
 const flagsOffset = offsetOf("RFLAGS");
+const lazyFlagsOffset = offsetOf("lazyFlags");
 const retiredOffset = offsetOf("retired");
 const interruptPendingOffset = offsetOf("interruptPending");
 const interruptibilityOffset = offsetOf("interruptibility");
@@ -151,6 +152,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
 
   invalidate(what: Invalidation): void {
     this.translations.clear();
+    this.#code.forgetPage();
     this.engine.tlb.invalidate(what, this.index, what.worlds ?? this.vmx?.sharesVpid);
   }
 
@@ -319,7 +321,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
           break;
         case ExitKind.procedure: {
           const instruction = engine.cache.instruction(at);
-          module.settle();
+          this.#settle();
           left -= this.#procedure(instruction);
           break;
         }
@@ -345,10 +347,15 @@ export class LogicalProcessor implements Core, RunningProcessor {
     return budget - left;
   }
 
+  /** RFLAGS holds the status flags. */
+  #settle(): void {
+    if (this.state.view.getUint32(lazyFlagsOffset, true) !== 0) this.engine.module.settle();
+  }
+
   #raise(fault: Fault): void {
     this.#delivered++;
     if (!(fault instanceof VmExit)) this.engine.observer?.exception?.(fault, this);
-    this.engine.module.settle();
+    this.#settle();
     deliverFault(this, fault);
     this.#refresh();
   }
@@ -357,14 +364,16 @@ export class LogicalProcessor implements Core, RunningProcessor {
   #boundary(): void {
     const { state, vmx } = this;
     const { view } = state;
-    // A VM exit saves the flags, and the host must not get them.
-    if (vmx?.nonRoot) this.engine.module.settle();
-    if (vmx?.nonRoot && vmx.boundaryBeforeTraps()) {
-      this.#afterVmExit();
-      return;
-    }
-    if (hasSignal(this) && !vmx?.nonRoot) {
-      this.engine.module.settle();
+    let guest = vmx?.nonRoot ? vmx : undefined;
+    if (guest) {
+      // A VM exit saves the flags, and the host must not get them.
+      this.#settle();
+      if (guest.boundaryBeforeTraps()) {
+        this.#afterVmExit();
+        return;
+      }
+    } else if (hasSignal(this)) {
+      this.#settle();
       takeSignals(this);
       this.#refresh();
     }
@@ -372,8 +381,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
     if (view.getUint32(pendingDebugOffset, true) !== 0) {
       const trap = takePendingDebug(state);
       if (trap) this.#raise(trap);
+      guest = vmx?.nonRoot ? vmx : undefined;
     }
-    if (vmx?.nonRoot && vmx.boundaryBeforeNmi()) {
+    if (guest?.boundaryBeforeNmi()) {
       this.#afterVmExit();
       return;
     }
@@ -381,22 +391,23 @@ export class LogicalProcessor implements Core, RunningProcessor {
       this.nmiPending &&
       (blocking & 0xb) === 0 &&
       view.getUint32(activityOffset, true) !== activityWaitForSipi &&
-      !(vmx?.nonRoot && vmx.virtualNmis)
+      !guest?.virtualNmis
     ) {
       this.nmiPending = false;
       this.engine.module.settle();
       deliver(this, { type: "NMI", vector: Exception.NMI, midRepeat: this.#midRepeat });
       this.#refresh();
+      guest = vmx?.nonRoot ? vmx : undefined;
     }
     let wanting = false;
-    if (vmx?.nonRoot) {
-      if (vmx.boundaryBeforeInterrupts()) {
+    if (guest) {
+      if (guest.boundaryBeforeInterrupts()) {
         this.#afterVmExit();
         return;
       }
-      wanting = vmx.wantsInterruptibility;
+      wanting = guest.wantsInterruptibility;
     }
-    const pending = this.apic.hasInterrupt() && !(vmx?.nonRoot && vmx.externalInterruptExiting);
+    const pending = this.apic.hasInterrupt() && !guest?.externalInterruptExiting;
     view.setUint32(interruptPendingOffset, pending || wanting || this.nmiPending ? 1 : 0, true);
     if (pending && this.#mayBreak) this.endMonitor();
     if (!pending || (view.getUint32(flagsOffset, true) & IF) === 0 || (blocking & 3) !== 0) return;
@@ -520,13 +531,14 @@ export class LogicalProcessor implements Core, RunningProcessor {
   }
 
   #evaluate(instruction: Instruction, memory: LinearMemory): number {
-    const rip = this.state.RIP;
+    const { view } = this.state;
+    const rip = view.getUint32(ripOffset, true);
     const fault = evaluateInstruction(this, instruction, memory);
     if (fault) {
       this.#raise(fault);
       return 0;
     }
-    this.#midRepeat = isUnfinished(instruction, rip, this.state.RIP);
+    this.#midRepeat = isUnfinished(instruction, rip, view.getUint32(ripOffset, true));
     this.#count(1);
     this.#refresh();
     return 1;
@@ -596,13 +608,13 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const blocked = instruction.row.unit === undefined ? undefined : unitFault(state, instruction.row);
     const run = procedures.get(instruction.row.semantics.mnemonic);
     if (run === undefined) throw new Error(`no procedure ${instruction.row.semantics.mnemonic}`);
-    const rip = state.RIP;
+    const rip = state.view.getUint32(ripOffset, true);
     const fault = blocked ?? run(this, instruction);
     if (fault) {
       this.#raise(fault);
       return 0;
     }
-    this.#midRepeat = isUnfinished(instruction, rip, state.RIP);
+    this.#midRepeat = isUnfinished(instruction, rip, state.view.getUint32(ripOffset, true));
     this.#count(1);
     this.#refresh();
     return 1;
@@ -614,6 +626,6 @@ export class LogicalProcessor implements Core, RunningProcessor {
   }
 }
 
-/** A REP instruction that has made a step and goes on. */
-const isUnfinished = ({ row, rep }: Instruction, before: bigint, after: bigint): boolean =>
+/** A REP instruction that has made a step and goes on. `before`, `after`: low 32 bits of RIP. */
+const isUnfinished = ({ row, rep }: Instruction, before: number, after: number): boolean =>
   row.repeat !== undefined && rep !== "none" && before === after;

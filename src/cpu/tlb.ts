@@ -83,12 +83,18 @@ class Hashed {
 const largeBits = 22;
 const hugeBits = 30;
 
+/** A context with as much in its lists is forgotten, number and all; one with less is emptied. */
+const fewEntries = 128;
+
 /** What a context's flush must drop: everything but the translations of global pages. Entries may have been replaced since. */
 interface LocalEntries {
   /** TLB entries. */
   pages: number[];
   /** Jump-cache entries and the jump keys they had. */
   jumps: number[];
+  /** The same of global pages, as long as they are few. */
+  globalPages: number[];
+  globalJumps: number[];
 }
 
 /**
@@ -98,11 +104,16 @@ interface LocalEntries {
 export class Tlb {
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
+  /** Numbers of the contexts that are in use, and by number their processor and world. */
+  readonly #live: number[] = [];
+  readonly #processorOf = new Uint8Array(maximumContexts);
+  readonly #worldOf = new Float64Array(maximumContexts);
+  readonly #identityOf = new Float64Array(maximumContexts);
   /** Context number by identity (world, PCID, paging configuration, processor). */
   #contexts = new Map<number, number>();
   #nextContext = 1;
   /** By context number. */
-  #locals: LocalEntries[] = [];
+  readonly #locals: LocalEntries[] = [];
   /** 4-MiB regions, and 1-GiB regions, with 4-KiB fragments of larger pages in the TLB: INVLPG drops them whole. */
   readonly #largeRegions = new Hashed();
   readonly #hugeRegions = new Hashed();
@@ -128,8 +139,9 @@ export class Tlb {
   #wipe(): void {
     this.#bytes.fill(0xff, tlbOffset, tlbOffset + tlbEntries * tlbEntryBytes);
     this.#contexts.clear();
+    this.#live.length = 0;
     this.#nextContext = 1;
-    this.#locals = [];
+    this.#locals.length = 0;
     this.#largeRegions.clear();
     this.#hugeRegions.clear();
     this.#jumpKeys.clear();
@@ -141,7 +153,8 @@ export class Tlb {
   purgeJumps(): void {
     this.#bytes.fill(0xff, jumpCacheOffset, jumpCacheOffset + jumpCacheEntries * jumpCacheEntryBytes);
     this.#jumpPages.clear();
-    for (const local of this.#locals) if (local !== undefined) local.jumps.length = 0;
+    for (const local of this.#locals)
+      if (local !== undefined) local.jumps.length = local.globalJumps.length = 0;
   }
 
   /** The context identity of a processor's present paging state. */
@@ -170,7 +183,11 @@ export class Tlb {
       if (this.#nextContext === maximumContexts) this.#wipe();
       context = this.#nextContext++;
       this.#contexts.set(identity, context);
-      this.#locals[context] = { pages: [], jumps: [] };
+      this.#live.push(context);
+      this.#identityOf[context] = identity;
+      this.#processorOf[context] = identity % 8;
+      this.#worldOf[context] = Math.floor(identity / identitiesInWorld);
+      this.#locals[context] = { pages: [], jumps: [], globalPages: [], globalJumps: [] };
     }
     return context;
   }
@@ -230,11 +247,10 @@ export class Tlb {
       words[at + 3] = high;
     }
     words[at + (tlbEntry.addend >>> 2)] = (memoryOffset - (low & ~0xfff)) >>> 0;
-    if (!global) {
-      const { pages } = this.#locals[(key & 0xfff) >>> classBits]!;
-      // When there are that many, the flush looks at every entry anyway.
-      if (pages.length < tlbEntries) pages.push(entry);
-    }
+    const { pages, globalPages } = this.#locals[(key & 0xfff) >>> classBits]!;
+    // When there are that many, the flush looks at every entry anyway.
+    if (!global && pages.length < tlbEntries) pages.push(entry);
+    else if (global && globalPages.length < fewEntries) globalPages.push(entry);
     if (pageSize > 2 ** largeBits) this.#hugeRegions.add(low, high, hugeBits);
     else if (pageSize > 4096) this.#largeRegions.add(low, high, largeBits);
   }
@@ -269,12 +285,7 @@ export class Tlb {
       (worlds === undefined || worlds(Math.floor(identity / identitiesInWorld)));
     switch (what.kind) {
       case "all":
-        for (const [identity, context] of this.#contexts)
-          if (meant(identity)) {
-            this.#contexts.delete(identity);
-            this.#locals[context] = { pages: [], jumps: [] };
-          }
-        this.#lastIdentity = noContext;
+        this.#dropContexts(processor, worlds);
         break;
       case "non-global":
         for (const [identity, context] of this.#contexts) if (meant(identity)) this.#dropLocal(context);
@@ -296,24 +307,73 @@ export class Tlb {
 
   /** Physical memory itself has changed: no translation of any processor holds any more, once keys are derived afresh. */
   dropAll(): void {
-    for (const context of this.#contexts.values()) this.#locals[context] = { pages: [], jumps: [] };
+    for (const context of this.#contexts.values()) this.#empty(this.#locals[context]!);
     this.#contexts.clear();
+    this.#live.length = 0;
     this.#lastIdentity = noContext;
+  }
+
+  /** Drop all translations of contexts, global ones too. Every VM entry and VM exit without VPID does it. */
+  #dropContexts(processor: number, worlds: ((world: number) => boolean) | undefined): void {
+    const live = this.#live;
+    let kept = 0;
+    for (let n = 0; n < live.length; n++) {
+      const context = live[n]!;
+      if (
+        this.#processorOf[context] !== processor ||
+        (worlds !== undefined && !worlds(this.#worldOf[context]!))
+      ) {
+        live[kept++] = context;
+        continue;
+      }
+      const local = this.#locals[context]!;
+      const { pages, jumps, globalPages, globalJumps } = local;
+      if (pages.length + jumps.length + globalPages.length + globalJumps.length < fewEntries) {
+        this.#dropLocal(context);
+        this.#dropGlobal(context);
+        live[kept++] = context;
+        continue;
+      }
+      // Its number is not used again before everything is dropped.
+      this.#contexts.delete(this.#identityOf[context]!);
+      this.#empty(local);
+      this.#lastIdentity = noContext;
+    }
+    if (kept < live.length) live.length = kept;
+  }
+
+  #empty(local: LocalEntries): void {
+    local.pages.length = local.jumps.length = local.globalPages.length = local.globalJumps.length = 0;
+  }
+
+  /** Drop a context's translations of global pages, all of which are listed. */
+  #dropGlobal(context: number): void {
+    const { globalPages, globalJumps } = this.#locals[context]!;
+    while (globalPages.length > 0) this.#dropEntry(globalPages.pop()!, context);
+    this.#dropJumpEntries(globalJumps);
+  }
+
+  /** `jumps`: jump-cache entries and their keys; emptied. */
+  #dropJumpEntries(jumps: number[]): void {
+    const words = this.#words;
+    // Emptied by `pop`: setting the length makes the list grow anew.
+    while (jumps.length > 0) {
+      const jumpKey = jumps.pop()!;
+      const at = jumps.pop()!;
+      if (words[at + (jumpCacheEntry.key >>> 2)] === jumpKey) words[at] = words[at + 1] = noTag;
+    }
   }
 
   /** Drop a context's translations of pages that are not global. */
   #dropLocal(context: number): void {
     const local = this.#locals[context]!;
     const { pages, jumps } = local;
-    if (pages.length < tlbEntries) for (const entry of pages) this.#dropEntry(entry, context);
-    else for (let entry = 0; entry < tlbEntries; entry++) this.#dropEntry(entry, context);
-    pages.length = 0;
-    const words = this.#words;
-    for (let n = 0; n < jumps.length; n += 2) {
-      const at = jumps[n]!;
-      if (words[at + (jumpCacheEntry.key >>> 2)] === jumps[n + 1]) words[at] = words[at + 1] = noTag;
+    if (pages.length < tlbEntries) while (pages.length > 0) this.#dropEntry(pages.pop()!, context);
+    else {
+      for (let entry = 0; entry < tlbEntries; entry++) this.#dropEntry(entry, context);
+      pages.length = 0;
     }
-    jumps.length = 0;
+    this.#dropJumpEntries(jumps);
   }
 
   #dropEntry(entry: number, context: number): void {
@@ -380,9 +440,10 @@ export class Tlb {
     words[at + (jumpCacheEntry.key >>> 2)] = jumpKey;
     words[at + (jumpCacheEntry.record >>> 2)] = recordOffset;
     this.#jumpPages.add(low, high, 12);
-    if (global) return;
-    const { jumps } = this.#locals[this.#lastContext]!;
-    if (jumps.length >= 2 * jumpCacheEntries) this.purgeJumps();
+    const { jumps, globalJumps } = this.#locals[this.#lastContext]!;
+    if (global) {
+      if (globalJumps.length < fewEntries) globalJumps.push(at, jumpKey);
+    } else if (jumps.length >= 2 * jumpCacheEntries) this.purgeJumps();
     else jumps.push(at, jumpKey);
   }
 

@@ -18,6 +18,7 @@ export class TranslationCache {
   /** Page and kind of access, and the physical page, by place. */
   readonly #tags = new Float64Array(places).fill(empty);
   readonly #frames = new Float64Array(places);
+  #used = false;
   /** The control registers that the entries were made under. */
   #cr0 = 0;
   #cr3Low = 0;
@@ -62,12 +63,15 @@ export class TranslationCache {
       this.#cr4 = cr4;
       this.#efer = efer;
     }
+    this.#used = true;
     const place = placeOf(low, access);
     this.#tags[place] = tagOf(low, high, access);
     this.#frames[place] = frame;
   }
 
   clear(): void {
+    if (!this.#used) return;
+    this.#used = false;
     this.#tags.fill(empty);
   }
 }

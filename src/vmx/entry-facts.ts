@@ -26,6 +26,8 @@ export interface FieldSource {
   value(ordinal: number): bigint | undefined;
   /** Low 32 bits. */
   low(ordinal: number): number | undefined;
+  /** High 32 bits, where that is faster than by way of the value. */
+  high?(ordinal: number): number;
 }
 
 /** What VM entry sees of the processor beside the VMCS. */
@@ -146,6 +148,11 @@ export class EntryFacts {
     if (low !== undefined) return low;
     this.missing.add(vmcsFields[ordinal]!.name);
     return 0;
+  }
+
+  /** High 32 bits of a field, unsigned. */
+  high(ordinal: number): number {
+    return this.#fields.high?.(ordinal) ?? Number(this.value(ordinal) >> 32n);
   }
 
   /** 32 bits at a physical address. */

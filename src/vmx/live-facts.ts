@@ -36,6 +36,7 @@ export const liveFacts = (vmx: VmxProcessor): EntryFacts => {
     {
       value: (ordinal) => vmcs.value(ordinalOffset(ordinal)),
       low: (ordinal) => vmcs.low(ordinalOffset(ordinal)),
+      high: (ordinal) => vmcs.high(ordinalOffset(ordinal)),
     },
     capabilitiesOf(model),
     {

@@ -1,4 +1,4 @@
-import type { Core } from "../cpu/core.ts";
+import type { Core, Invalidation } from "../cpu/core.ts";
 import type { GuestMemory } from "../cpu/guest-memory.ts";
 import type { EptCache } from "./ept-cache.ts";
 import type { Vmcs } from "./vmcs.ts";
@@ -30,4 +30,6 @@ export interface WorldNumbers {
   /** Translated by EPT with this EP4TA: bits 51:12 of the EPT pointer, as two halves. */
   hasRoot(world: number, low: number, high: number): boolean;
   usesEpt(world: number): boolean;
+  /** Invalidation of what has VPID 0. */
+  readonly withoutVpid: Invalidation;
 }

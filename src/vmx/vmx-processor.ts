@@ -1,6 +1,6 @@
 import { CR0 } from "../arch/control-registers.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
-import type { Core } from "../cpu/core.ts";
+import type { Core, Invalidation } from "../cpu/core.ts";
 import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
 import type { GuestMemory, VmcsOwner } from "../cpu/guest-memory.ts";
 import { codeSize } from "../cpu/mode.ts";
@@ -32,6 +32,8 @@ export interface GuestWorlds {
   /** Translated by EPT with this EP4TA: bits 51:12 of the EPT pointer, as two halves. */
   hasRoot(world: number, low: number, high: number): boolean;
   usesEpt(world: number): boolean;
+  /** Invalidation of what has VPID 0. */
+  readonly withoutVpid: Invalidation;
   /** The VPID that instructions are about now. */
   currentVpid(): number;
 }

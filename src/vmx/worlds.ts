@@ -1,5 +1,6 @@
 import { EPTP } from "../arch/ept-entries.ts";
 import { vmxControl } from "../arch/vmx-controls.ts";
+import type { Invalidation } from "../cpu/core.ts";
 import { maximumWorlds } from "../cpu/tlb.ts";
 import { fieldOffset } from "./vmcs.ts";
 import type { VmxGuest, WorldNumbers } from "./vmx-guest.ts";
@@ -35,6 +36,8 @@ export class Worlds implements WorldNumbers {
   #byVpid = new Map<number, World[]>();
   #byNumber = new Map<number, World>();
   #next = 1;
+  /** Invalidation of what has VPID 0. */
+  readonly withoutVpid: Invalidation = { kind: "all", worlds: (world) => this.hasVpid(world, 0) };
   #last: World = { number: 0, vpid: -1, low: 0, high: 0, controls: 0 };
 
   constructor(vmx: VmxGuest) {
@@ -141,6 +144,5 @@ export const invalidateVpid = (
 /** VM entries and VM exits without "enable VPID" invalidate everything of VPID 0. */
 export const invalidateOnTransition = (vmx: VmxGuest): void => {
   if (vmx.secondary & enableVPID) return;
-  const { worlds } = vmx;
-  vmx.core.invalidate({ kind: "all", worlds: (world) => worlds.hasVpid(world, 0) });
+  vmx.core.invalidate(vmx.worlds.withoutVpid);
 };

@@ -69,6 +69,12 @@ export const lowOf = (name: VmcsFieldName): ((facts: EntryFacts) => number) => {
   return (facts) => facts.low(ordinal);
 };
 
+/** The high 32 bits of a field. */
+export const highOf = (name: VmcsFieldName): ((facts: EntryFacts) => number) => {
+  const { ordinal } = vmcsField(name);
+  return (facts) => facts.high(ordinal);
+};
+
 export const isCanonicalHere = (facts: EntryFacts, address: bigint): boolean =>
   isCanonical(address, facts.cpu.linearAddressBits);
 

@@ -1,7 +1,8 @@
 import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { access } from "../../arch/descriptors.ts";
 import { RFLAGS } from "../../arch/flags.ts";
-import { bitList, type Check, hex } from "./check.ts";
+import type { EntryFacts } from "../entry-facts.ts";
+import { bitList, type Check, hex, highOf, lowOf } from "./check.ts";
 import { InterruptionType, injectedType, injects } from "./event-injection.ts";
 import {
   canonicalRow, cetRow, cr3Row, definedEfer, fixedBitsRow, msrReservedRow, patRow,
@@ -143,7 +144,11 @@ export const guestDescriptorTables: readonly Check[] = [
   tableLimit("idtr"),
 ];
 
-const L = BigInt(access.L);
+// Every VMM changes RIP: no bigints.
+const ripHigh = highOf("guest.rip");
+const csAccess = lowOf("guest.cs.access");
+const entersCode64 = (facts: EntryFacts): boolean =>
+  facts.controls.ia32eModeGuest && (csAccess(facts) & access.L) !== 0;
 const reservedFlags = 0xffff_ffff_ffc0_8028n;
 
 export const guestRipAndFlags: readonly Check[] = [
@@ -154,8 +159,7 @@ export const guestRipAndFlags: readonly Check[] = [
     reads: ["guest.rip", "guest.cs.access"],
     bits: { "guest.cs.access": access.L },
     consults: ["ia32eModeGuest"],
-    holds: ({ controls, vmcs: { guest } }) =>
-      (controls.ia32eModeGuest && (guest.cs.access & L) !== 0n) || guest.rip >> 32n === 0n,
+    holds: (facts) => entersCode64(facts) || ripHigh(facts) === 0,
     hint: () => "give a 32-bit RIP, or make CS a 64-bit code segment (L, bit 13) of an IA-32e mode guest",
   },
   {
@@ -165,11 +169,11 @@ export const guestRipAndFlags: readonly Check[] = [
     reads: ["guest.rip", "guest.cs.access"],
     bits: { "guest.cs.access": access.L },
     consults: ["ia32eModeGuest"],
-    holds: ({ controls, cpu, vmcs: { guest } }) => {
-      if (!controls.ia32eModeGuest || (guest.cs.access & L) === 0n) return true;
-      const width = BigInt(cpu.linearAddressBits);
-      const top = guest.rip >> width;
-      return top === 0n || top === (1n << (64n - width)) - 1n;
+    holds: (facts) => {
+      if (!entersCode64(facts)) return true;
+      const shift = facts.cpu.linearAddressBits - 32;
+      const top = ripHigh(facts) >>> shift;
+      return top === 0 || top === 0xffff_ffff >>> shift;
     },
     hint: ({ cpu }) => `make bits 63:${cpu.linearAddressBits} equal`,
   },
