@@ -25,6 +25,12 @@ export class GuestMemoryMap {
     this.#segments.push(segment);
   }
 
+  /** Take the segment away that begins at a guest-physical address. */
+  remove(guest: number): void {
+    const at = this.#segments.findIndex((segment) => segment.guest === guest);
+    if (at >= 0) this.#segments.splice(at, 1);
+  }
+
   get segments(): readonly MemorySegment[] {
     return this.#segments;
   }

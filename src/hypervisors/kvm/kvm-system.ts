@@ -1,0 +1,162 @@
+import { Exception } from "../../arch/exceptions.ts";
+import { supportedXCR0 } from "../../cpu/control-registers.ts";
+import { RandomBits } from "../../machine/random-bits.ts";
+import { hostSelector, trapFrame } from "../host/host-image.ts";
+import type { HostKernel } from "../host/host-kernel.ts";
+import type { HostProcessor } from "../host/host-processor.ts";
+import { VmxDoor, vmInstruction } from "../host/vmx-door.ts";
+import { type Controls, chooseControls } from "./controls.ts";
+import { type CpuidEntry, supportedCpuid } from "./cpuid.ts";
+import { errno } from "./kvm-run.ts";
+import { passedMsrs } from "./msr-lists.ts";
+import { type Quirks, quirksOf } from "./quirks.ts";
+import { Residency } from "./residency.ts";
+import { lazyStubs, switchLabels, worldSwitch } from "./world-switch.ts";
+
+export interface KvmOptions {
+  /** "historic": with the original's bugs. Default "fixed". */
+  readonly mode?: "fixed" | "historic";
+  /** Text of the world switch in place of the real one: for tests that change it. */
+  readonly worldSwitch?: (text: string) => string;
+  /** Controls of VT-x not to use. */
+  readonly without?: ReadonlySet<string>;
+  readonly reportUnimplemented?: (what: string) => void;
+}
+
+const pageBytes = 4096;
+/** The data segments of a process: what DS and ES hold when KVM is called. */
+export const processDataSegment = hostSelector.userData | 3;
+
+/** The module: VMX operation on every processor, the machine code, and what all virtual machines share. */
+export class KvmSystem {
+  readonly kernel: HostKernel;
+  readonly door: VmxDoor;
+  readonly controls: Controls;
+  readonly quirks: Quirks;
+  readonly residency: Residency;
+  /** Two pages: all ports exit but the one that is written for delay. */
+  readonly ioBitmaps: number;
+  readonly msrBitmap: number;
+  /** NMIs that the host's handler has had. */
+  hostNmis = 0;
+  /** Exits that should not have happened while an event was delivered. */
+  unexpectedVectoring = 0;
+  machineChecks = 0;
+  /** VMX operation is over: instructions of VT-x are undefined, and skipped. */
+  isRebooting = false;
+  /** By processor: the vcpu_vmx that holds the FPU state of the process which calls KVM there. */
+  readonly hostFpuSaved: (number | undefined)[] = [];
+  readonly #random: RandomBits;
+  readonly #report: ((what: string) => void) | undefined;
+  #vpids = 0;
+
+  private constructor(kernel: HostKernel, controls: Controls, options: KvmOptions) {
+    this.kernel = kernel;
+    this.controls = controls;
+    this.door = new VmxDoor(kernel);
+    this.quirks = quirksOf(options.mode ?? "fixed");
+    this.#random = new RandomBits(kernel.pc.configuration.seed);
+    this.#report = options.reportUnimplemented;
+    const text = worldSwitch(this.quirks);
+    kernel.place("KVM world switch", options.worldSwitch?.(text) ?? text);
+    kernel.place("KVM", lazyStubs(kernel.pc.configuration.model.has("XSAVE")));
+    this.residency = new Residency(kernel, this.door);
+    this.ioBitmaps = this.#ioBitmaps();
+    this.msrBitmap = this.#msrBitmap();
+    this.#trapHandlers();
+  }
+
+  /** Load the module; an error where the processors are not up to it. */
+  static load(kernel: HostKernel, options: KvmOptions = {}): KvmSystem | number {
+    const [first] = kernel.cpus;
+    const controls = chooseControls(first!.vmx.capability, options.without);
+    if (controls === undefined) return errno.ENODEV;
+    const system = new KvmSystem(kernel, controls, options);
+    for (const cpu of kernel.cpus) if (!system.#enable(cpu)) return errno.EBUSY;
+    first!.select();
+    return system;
+  }
+
+  #enable(cpu: HostProcessor): boolean {
+    if (this.door.enterVmxOperation(cpu) !== vmInstruction.succeeded) return false;
+    cpu.select();
+    const { model } = cpu.processor;
+    if (model.has("XSAVE")) cpu.state.XCR0 = supportedXCR0(model);
+    this.kernel.call(cpu, this.kernel.symbol("kvmLoadDataSegments"), { rdi: processDataSegment });
+    return true;
+  }
+
+  /** Leave VMX operation at once, guests or not: the machine is about to restart. */
+  emergencyDisable(cpu: HostProcessor): void {
+    this.isRebooting = true;
+    this.door.vmxoff(cpu);
+  }
+
+  #ioBitmaps(): number {
+    const { memory } = this.kernel;
+    const at = memory.allocate(2 * pageBytes);
+    memory.write(at, new Uint8Array(2 * pageBytes).fill(0xff));
+    memory.write(at + (0x80 >> 3), Uint8Array.of(0xfe));
+    return at;
+  }
+
+  /** Reads of low MSRs, of high ones, writes of low ones, of high ones: a quarter of the page each. */
+  #msrBitmap(): number {
+    const { memory } = this.kernel;
+    const at = memory.allocate(pageBytes);
+    const bits = new Uint8Array(pageBytes).fill(0xff);
+    for (const index of passedMsrs)
+      for (const half of [0, 0x800]) {
+        const low = index & 0x1fff;
+        bits[half + (index >= 0xc000_0000 ? 0x400 : 0) + (low >> 3)]! &= ~(1 << (low & 7));
+      }
+    memory.write(at, bits);
+    return at;
+  }
+
+  #trapHandlers(): void {
+    const { kernel } = this;
+    kernel.onVector(Exception.NMI, () => {
+      this.hostNmis++;
+    });
+    // The process that called KVM uses the FPU, whose registers have been the guest's since.
+    kernel.onVector(Exception.NM, ({ cpu }) => {
+      const saved = this.hostFpuSaved[cpu.index];
+      this.hostFpuSaved[cpu.index] = undefined;
+      kernel.call(cpu, kernel.symbol("kvmLoadHostFpu"), { rdi: saved ?? 0 });
+    });
+    const fixups = new Map(
+      [switchLabels.launch, switchLabels.resume].map((label) => [
+        kernel.symbol(label),
+        kernel.symbol(switchLabels.back),
+      ]),
+    );
+    kernel.onVector(Exception.UD, (trap) => {
+      const at = trap.frame + trapFrame.rip;
+      const target = fixups.get(kernel.memory.readNumber(at));
+      if (target !== undefined && this.isRebooting) kernel.memory.writeNumber(at, target);
+      else
+        kernel.died ??= {
+          processor: trap.cpu.index,
+          says: `undefined instruction in the host kernel at 0x${kernel.memory.readNumber(at).toString(16)}`,
+        };
+    });
+  }
+
+  newVpid(): number {
+    return ++this.#vpids;
+  }
+  random(): bigint {
+    return this.#random.next64();
+  }
+  reportUnimplemented(what: string): void {
+    this.#report?.(what);
+  }
+
+  /** KVM_GET_SUPPORTED_CPUID, of a processor that is at hand. */
+  supportedCpuid(): CpuidEntry[] {
+    const { processor } = this.kernel.cpus[0]!;
+    processor.select();
+    return supportedCpuid(processor);
+  }
+}
