@@ -7,6 +7,7 @@ export const quirkRows = {
   pagesByOffset:     "The Switcher finds its pages by subtracting a constant from ESP: a fault while it pops the guest's registers overwrites another page.",
   tablesInOrder:     "LGDT comes before LIDT on the way in: between them an NMI uses the host's IDT with the guest's GDT, and the machine shuts down.",
   keepsStackSegment: "The host comes back with LGUEST_DS in SS, as the guest's TSS gave it.",
+  refusesCalls: "INT n through an interrupt gate of the guest's, which the host must reflect, is #GP for its programs.",
   inputFillsEax:     "An emulated IN of a byte or word sets all 32 bits of EAX.",
   emulatesByAddress: "IN and OUT are emulated for whoever runs above page_offset, not for whoever runs in ring 1.",
   leavesTaskSwitched:"The host's CR0.TS stays as the guest wanted it.",

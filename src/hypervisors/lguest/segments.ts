@@ -36,6 +36,7 @@ const belowSwitcher = (descriptor: bigint): bigint => {
   const bytes = rights & G ? (limitOf(descriptor) + 1) * 4096 : limitOf(descriptor) + 1;
   const most = switcherBase - base;
   if (bytes <= most) return descriptor;
+  if ((rights & G) === 0) return withLimit(descriptor, most - 1);
   return most < 4096 ? descriptor & ~presentBit : withLimit(descriptor, Math.floor(most / 4096) - 1);
 };
 

@@ -54,14 +54,21 @@ export const isDirect = (guest: Guest, vector: number): boolean => {
   return (high & presentBit) !== 0 && typeOf(high) === systemType.trapGate32 && !neverDirect.has(vector);
 };
 
+/** DPL bits for the host's own gate where the guest lets its programs call the vector. INT n pushes no error code, so not where there is one. */
+const calledFrom = (guest: Guest, vector: number): number =>
+  guest.quirks.refusesCalls || vector === hypercallVector || withErrorCode.has(vector)
+    ? 0
+    : guest.gates[2 * vector + 1]! & 0x6000;
+
 /** Into the table that the processor will use. */
 export const copyIdt = (guest: Guest, { defaultGates }: Switcher, { statePhysical }: SwitcherPages): void => {
   for (const vector of [...Array(firstInterruptVector).keys(), syscallVector]) {
     const direct = isDirect(guest, vector);
-    const [low, high] = defaultGates[vector]!;
+    const [low, plain] = defaultGates[vector]!;
+    const high = plain | calledFrom(guest, vector);
     const at = statePhysical + state.guest_idt + 8 * vector;
     guest.host.memory.write32(at, direct ? guest.gates[2 * vector]! : low);
-    guest.host.memory.write32(at + 4, direct ? guest.gates[2 * vector + 1]! : high);
+    guest.host.memory.write32(at + 4, direct ? guest.gates[2 * vector + 1]! : high >>> 0);
   }
   guest.copies.IDT++;
 };
