@@ -202,6 +202,10 @@ export class GuestCore {
       ["control.virtualApicAddress", this.pages.virtualApic], ["control.apicAccessAddress", this.pages.apicAccess],
       ["control.cr0GuestHostMask", bugs.adaptedGuestsOnly ? 0n : CR0.NE], ["control.cr0ReadShadow", CR0.NE],
       ["control.cr4GuestHostMask", bugs.adaptedGuestsOnly ? 0n : CR4.VMXE], ["control.cr4ReadShadow", 0],
+      // Every EOI is told to the process, whose I/O APIC waits for those of level-triggered interrupts.
+      ...(["control.eoiExitBitmap0", "control.eoiExitBitmap1", "control.eoiExitBitmap2", "control.eoiExitBitmap3"] as const).map(
+        (name) => [name, bugs.adaptedGuestsOnly ? 0n : 0xffff_ffff_ffff_ffffn] as const,
+      ),
       ["guest.vmcsLinkPointer", 0xffff_ffff_ffff_ffffn],
       ["guest.cr0", CR0.PG | CR0.PE | CR0.WP | CR0.MP | CR0.ET | CR0.NE],
       ["guest.cr4", (CR4.PAE | vmx.capability.cr4.fixed0) & vmx.capability.cr4.fixed1],

@@ -471,10 +471,12 @@ export class Akaros {
         this.destroy(core, first, "it ended itself");
         return 0;
       case syscallNumber.mmap: {
-        const host = third !== 0 ? third : this.allocateFrames(second);
+        const host = second > 0 ? this.allocateFrames(second) : -1;
         const fits = host >= 0 && process.memory.mmap({ start: first, length: second, host });
         return fits ? 0 : -errno.EINVAL;
       }
+      case syscallNumber.munmap:
+        return process.memory.munmap(first, second) ? 0 : -errno.EINVAL;
       case syscallNumber.vmmSetup:
         return this.#vmmSetup(core, process, first, second, third);
       case syscallNumber.popContext:

@@ -95,6 +95,7 @@ export const syscallNumber = {
   null: 1,
   destroy: 9,
   mmap: 18,
+  munmap: 19,
   vmmSetup: 34,
   popContext: 37,
   pokeGuest: 38,

@@ -31,6 +31,7 @@ export class ProcessMemory {
   readonly root: number;
   readonly #memory: HostMemory;
   readonly #regions: VirtualRegion[] = [];
+  readonly #touched = new Set<VirtualRegion>();
   /** Pages made present by faults. */
   faults = 0;
 
@@ -60,6 +61,27 @@ export class ProcessMemory {
     return true;
   }
 
+  /** Take addresses away that were never touched. False: they are not one region's, or its pages are there already. */
+  munmap(start: number, length: number): boolean {
+    const at = this.#regions.findIndex(
+      (one) => start >= one.start && start + length <= one.start + one.length,
+    );
+    const region = this.#regions[at];
+    if (region === undefined || length <= 0 || start % pageBytes !== 0 || length % pageBytes !== 0)
+      return false;
+    if (this.#touched.has(region)) return false;
+    const end = start + length;
+    const below = { ...region, length: start - region.start };
+    const above = {
+      ...region,
+      start: end,
+      host: region.host + (end - region.start),
+      length: region.start + region.length - end,
+    };
+    this.#regions.splice(at, 1, ...[below, above].filter((rest) => rest.length > 0));
+    return true;
+  }
+
   #regionOf(address: number): VirtualRegion | undefined {
     return this.#regions.find(({ start, length }) => address >= start && address < start + length);
   }
@@ -74,6 +96,7 @@ export class ProcessMemory {
       large >= start && large + largePage <= start + length && (host + (large - start)) % largePage === 0;
     const page = isLarge ? large : address - (address % pageBytes);
     this.#map(page, host + (page - start), isLarge, region);
+    this.#touched.add(region);
     this.faults++;
     return true;
   }
