@@ -132,7 +132,7 @@ describe.runIf(all).each([1, 2])("Debian's QEMU in the guest, with %i processor(
     if (guest === undefined) return context.skip(LEFT_OUT);
     const inner =
       "uname -r; grep -c ^processor /proc/cpuinfo; cat /sys/class/tty/console/active; seq 1 2000 | sha256sum";
-    const { lines, result } = await run(withCommands(guest, `nested ${processors} ${inner}`), 1024);
+    const { lines, result } = await run(withCommands(guest, `nested ${processors} '${inner}'`), 1024);
     const at = lines.indexOf(guest.release);
     expect(lines.slice(at, at + 4)).toEqual([
       guest.release,
