@@ -80,7 +80,7 @@ export class HostKernel implements KernelAround {
   readonly returnGate: number;
   readonly trapGate: number;
   /** Instructions that `proceed` may still run before threads take turns. */
-  sliceLeft = Number.POSITIVE_INFINITY;
+  sliceLeft = 2 ** 40;
   /** The run is to end soon. */
   stopping = false;
   /** The processor whose C part is at work. */

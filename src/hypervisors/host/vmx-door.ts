@@ -29,6 +29,8 @@ export type VmcsPath =
 /** CF: VMfailInvalid; ZF: VMfailValid. */
 export const vmInstruction = { succeeded: 0, failInvalid: 1, failValid: 2 } as const;
 export type VmInstruction = (typeof vmInstruction)[keyof typeof vmInstruction];
+/** Instructions: far more than any of these functions has, interrupts that come in between included. */
+const longestCall = 2 ** 32;
 const CF = 0x01;
 const ZF = 0x40;
 
@@ -94,7 +96,7 @@ export class VmxDoor {
   #call(cpu: HostProcessor, name: string, rdi: number, rsi: bigint, rdx = 0): void {
     const kernel = this.#kernel;
     const before = kernel.sliceLeft;
-    kernel.sliceLeft = Number.POSITIVE_INFINITY;
+    kernel.sliceLeft = longestCall;
     cpu.begin(kernel.symbol(name), rdi, 0, rdx);
     cpu.state.RSI = rsi;
     const returned = cpu.proceed();
