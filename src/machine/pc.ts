@@ -220,6 +220,7 @@ export class Pc {
       const { processor } = socket;
       const ran = processor.run(budget);
       if (ran > 0) jumps = 0;
+      else if (++jumps > jumpLimit) return { kind: "idle", untilNs: next };
       left -= ran;
       this.#turnLeft -= ran;
       if (processor.state.activity === activityShutdown && !processor.vmx?.nonRoot) {

@@ -125,7 +125,10 @@ export class VtX extends VmxProcessor implements VmxSocket {
     return events.wakes(this);
   }
   get wakeNs(): number {
-    return this.nonRoot ? this.preemptionTimer.deadlineNs : Number.POSITIVE_INFINITY;
+    // "The timer does not cause a VM exit if it counts down to zero in the wait-for-SIPI state."
+    return this.nonRoot && this.core.state.activity !== events.Activity.waitForSipi
+      ? this.preemptionTimer.deadlineNs
+      : Number.POSITIVE_INFINITY;
   }
   instructionsAllowed(): number {
     if (events.stepsByMonitorTrap(this)) return 1;
