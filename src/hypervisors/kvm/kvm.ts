@@ -43,7 +43,8 @@ export type KvmSregs = Pick<
 
 /** Interrupt controllers in the kernel: the chips, one local APIC for each virtual processor, and the lines into them. */
 export interface Irqchip {
-  readonly devices: KernelDevices;
+  /** What of them a virtual processor reaches by exits: its own local APIC's page among it. */
+  devices(index: number): KernelDevices;
   apic(index: number): LocalApicSocket;
   /** The highest vector that waits in a local APIC, held back by its task priority or not; -1: none. */
   highestRequest(index: number): number;
@@ -156,6 +157,7 @@ export class KvmVcpu {
     const host = kvm.kernel.pc.configuration.model;
     this.#model = guestModel(host, [], () => this.loop.vmx);
     const name = `vCPU ${id}`;
+    const devices = irqchip?.devices(id);
     this.loop = new VcpuLoop(
       {
         kvm,
@@ -173,7 +175,7 @@ export class KvmVcpu {
         ...(irqchip === undefined ? {} : { highestRequest: () => irqchip.highestRequest(id) }),
       },
       memory,
-      () => vm.irqchip?.devices,
+      () => devices,
       cpu,
     );
     this.#loaded(cpu, () => {
