@@ -37,7 +37,7 @@ interface ColdRecord {
 }
 
 /** Decoded instructions kept as objects, at most, of either kind: procedures and cold ones. */
-const maximumInstructions = 1 << 16;
+const maximumInstructions = 1 << 14;
 
 /** Pairs' handlers are made this many uses at a time: a module for each would cost more than it gains. */
 const pairBatch = 256;
