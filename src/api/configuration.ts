@@ -4,6 +4,7 @@ import type { Tier } from "../cpu/execution-engine.ts";
 import { maximumRamBytes } from "../cpu/guest-memory.ts";
 import { modelRows } from "../cpu/models.ts";
 import type { BlockStorage } from "../devices/virtio-blk.ts";
+import { type HypervisorName, hypervisorNames } from "../hypervisors/index.ts";
 import type { BoardConfiguration } from "../machine/boot-machine.ts";
 import type { DiskConfiguration } from "../machine/pc-doors.ts";
 import type { InputLog } from "./input-log.ts";
@@ -36,6 +37,8 @@ export interface MachineOptions {
   readonly debugconPort?: number;
   /** What carries out instructions; the guest cannot tell. Default "interpreter"; "evaluator" is the executable specification, slow. */
   readonly tier?: Tier;
+  /** Make the image the guest of one of our hypervisors on the machine: memory, processors and disks are then the guest's. Default: none. */
+  readonly hypervisor?: HypervisorName;
   /** What a reset by the guest does: start the image again, or end `run` with "reset". Default "restart". */
   readonly onReset?: "restart" | "stop";
   /** Told of each use of something the machine does not have: a port, an address, an MSR. */
@@ -110,16 +113,20 @@ export interface Configuration {
   readonly realTime: boolean;
   readonly tier: Tier;
   readonly onReset: "restart" | "stop";
+  readonly hypervisor: HypervisorName | undefined;
   readonly replay: InputLog | undefined;
 }
 
 export const configurationOf = (options: MachineOptions): Configuration => {
   const { memoryMiB = 512, processors = 1, model = "default", disks = [], seed = 0 } = options;
   const { startTime, debugconPort, realTime = false, tier = "jit", onReset = "restart" } = options;
+  const { hypervisor } = options;
   wholeNumber("memoryMiB", memoryMiB, 1, largestMemoryMiB);
   wholeNumber("processors", processors, 1, mostProcessors);
   if (debugconPort !== undefined) wholeNumber("debugconPort", debugconPort, 0, 0xffff);
   if (typeof seed === "number") wholeNumber("seed", seed, 0, Number.MAX_SAFE_INTEGER);
+  if (hypervisor !== undefined && !hypervisorNames.includes(hypervisor))
+    refuse(`hypervisor is "${hypervisor}", expected one of ${hypervisorNames.join(", ")}`);
   if (disks.length > mostDisks) refuse(`there are ${disks.length} disks, expected at most ${mostDisks}`);
   const startUnixSeconds = startTime instanceof Date ? Math.floor(startTime.getTime() / 1000) : startTime;
   if (startUnixSeconds !== undefined && !Number.isFinite(startUnixSeconds))
@@ -137,6 +144,7 @@ export const configurationOf = (options: MachineOptions): Configuration => {
     realTime,
     tier,
     onReset,
+    hypervisor,
     replay: options.replay,
   };
 };

@@ -1,4 +1,6 @@
 import { vmxAbortMeaning } from "../arch/vmx-aborts.ts";
+import type { ImageRunner } from "../hypervisors/host/virtual-machine.ts";
+import { hypervisors } from "../hypervisors/index.ts";
 import { Blake2b } from "../machine/blake2b.ts";
 import type { BootProtocol } from "../machine/boot/load-plan.ts";
 import { mebibytes } from "../machine/boot/memory-map.ts";
@@ -89,7 +91,7 @@ export class Machine {
   #replayed = 0;
   readonly #sleep = new Sleep();
   #bootable: BootableMachine | undefined;
-  #pc: Pc | undefined;
+  #pc: ImageRunner | undefined;
   #wires: readonly [SerialWire, SerialWire] | undefined;
   #ended: RunEnd | undefined;
   #running = false;
@@ -170,7 +172,9 @@ export class Machine {
     if (isRefusal(bootable)) return bootable;
     this.#pc = undefined;
     try {
-      this.#pc = powerOnMachine(bootable, this.#outputs);
+      const runner = this.#powerOn(bootable);
+      if (isRefusal(runner)) return runner;
+      this.#pc = runner;
     } catch (error) {
       // The one thing that can fail here, by the host's doing.
       if (error instanceof RangeError && /memory/i.test(error.message))
@@ -302,7 +306,7 @@ export class Machine {
     };
   }
 
-  #booted(): Pc {
+  #booted(): ImageRunner {
     if (this.#pc === undefined) throw new Error("nothing is booted: call boot first");
     return this.#pc;
   }
@@ -387,6 +391,15 @@ export class Machine {
     }
   }
 
+  /** The machine with its image, or with a hypervisor that has it as its guest. `before`: the same before a reset. */
+  #powerOn(bootable: BootableMachine, before?: ImageRunner): ImageRunner | Refusal {
+    const { hypervisor } = this.#configuration;
+    if (hypervisor === undefined) return powerOnMachine(bootable, this.#outputs, before as Pc | undefined);
+    const runner = hypervisors[hypervisor](bootable, this.#outputs, before?.guest.memory);
+    if (!isRefusal(runner) && before !== undefined) runner.tier = before.tier;
+    return runner;
+  }
+
   /** The same image from the start, on new chips, in the same memory. */
   #restart(): void {
     const pc = this.#pc!;
@@ -397,11 +410,8 @@ export class Machine {
     const { startUnixSeconds } = this.#configuration.board;
     const elapsed = Math.floor(this.#virtualNsBefore / 1e9);
     const clockOn = startUnixSeconds === undefined ? {} : { startUnixSeconds: startUnixSeconds + elapsed };
-    const next = powerOnMachine(
-      { configuration: { ...configuration, ...clockOn }, ...rest },
-      this.#outputs,
-      pc,
-    );
+    const next = this.#powerOn({ configuration: { ...configuration, ...clockOn }, ...rest }, pc);
+    if (isRefusal(next)) throw new Error(`what was booted once cannot be booted again: ${next.message}`);
     this.#pc = next;
     next.engine.observer = this.vmx.observerOf(false);
     this.#wires!.forEach((wire, index) => {
@@ -473,6 +483,8 @@ export class Machine {
 
   /** Would a device interrupt wake a processor? */
   #takesInterrupts(): boolean {
+    const own = this.#pc!.takesInterrupts?.();
+    if (own !== undefined) return own;
     return this.#pc!.processors.some((processor) => {
       processor.select();
       const { state } = processor;
@@ -507,7 +519,7 @@ export class Machine {
 const isList = (initrd: ModuleSource | readonly ModuleSource[]): initrd is readonly ModuleSource[] =>
   Array.isArray(initrd);
 
-const wiresOf = (pc: Pc): readonly [SerialWire, SerialWire] => [
+const wiresOf = (pc: ImageRunner): readonly [SerialWire, SerialWire] => [
   new SerialWire(pc.clock, pc.serial[0]),
   new SerialWire(pc.clock, pc.serial[1]),
 ];

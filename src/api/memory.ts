@@ -1,10 +1,10 @@
-import type { GuestMemory } from "../cpu/guest-memory.ts";
+import type { ImageRunner } from "../hypervisors/host/virtual-machine.ts";
 
 /** Guest-physical memory, while the machine does not run. Devices are not reached: where there is no RAM or ROM, bytes read as 0xFF. */
 export class Memory {
-  readonly #guest: () => GuestMemory;
+  readonly #guest: () => ImageRunner["guest"];
 
-  constructor(guest: () => GuestMemory) {
+  constructor(guest: () => ImageRunner["guest"]) {
     this.#guest = guest;
   }
 

@@ -1,4 +1,4 @@
-import type { BootOptions, MachineOptions, Tier } from "../api/index.ts";
+import { type BootOptions, hypervisorNames, type MachineOptions, type Tier } from "../api/index.ts";
 import { type Given, isMistake, type Mistake } from "./options.ts";
 
 /** What `worldswitch run` was asked to do, checked. */
@@ -125,6 +125,7 @@ export const runSettings = ({ positional, values }: Given): RunSettings | Mistak
           : bad(`--seed is "${word}", expected a number below 2^64`),
       ),
       debugconPort,
+      hypervisor: value("hypervisor", (word) => oneOf("hypervisor", word, hypervisorNames)),
       tier: value("tier", (word) => oneOf<Tier>("tier", word, ["jit", "interpreter", "evaluator"])),
       onReset: values.has("no-reboot") ? ("stop" as const) : undefined,
     }),

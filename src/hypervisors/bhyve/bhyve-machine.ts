@@ -1,13 +1,12 @@
-import { fourGiB } from "../../cpu/guest-memory.ts";
 import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
-import type { BootRefusal } from "../../machine/boot/load-plan.ts";
+import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
-import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
+import type { PcOutputs } from "../../machine/pc-doors.ts";
 import { generalRegisters, segmentRegisters } from "../../state/layout.ts";
-import { GuestBoard } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
-import { GuestMemoryMap, guestSegments } from "../host/guest-memory-map.ts";
-import { HostKernel, hostKernelBytes } from "../host/host-kernel.ts";
+import { guestSegments } from "../host/guest-memory-map.ts";
+import { hostKernelBytes } from "../host/host-kernel.ts";
+import { guestRefusal, VirtualMachine } from "../host/virtual-machine.ts";
 import { VmxDoor } from "../host/vmx-door.ts";
 import { UserProcess } from "./user-process.ts";
 import { isErrno, Vm } from "./vm.ts";
@@ -19,90 +18,61 @@ const IA32_APIC_BASE = 0x1b;
 const EXTD = 1n << 10n;
 
 /** The machine with bhyve as its host, and an image as the guest. */
-export class BhyveMachine {
-  readonly kernel: HostKernel;
-  readonly board: GuestBoard;
-  readonly memory: GuestMemoryMap;
+export class BhyveMachine extends VirtualMachine {
   readonly vm: Vm<VmxMachine>;
   readonly user: UserProcess<VmxMachine>;
   readonly door: VmxDoor;
-  #isStopRequested = false;
 
   /** One sentence where the guest cannot be had on this processor. */
   static create(
     bootable: BootableMachine,
     outputs: PcOutputs,
-    mode: BhyveMode = "fixed",
     kept?: WebAssembly.Memory,
+    mode: BhyveMode = "fixed",
   ): BhyveMachine | BootRefusal {
-    const { configuration } = bootable;
-    const kernel = new HostKernel({
-      memoryBytes: configuration.memoryBytes + hostKernelBytes,
-      processors: configuration.processors,
-      model: configuration.model,
-      seed: configuration.seed,
-      ...(kept === undefined ? {} : { keptMemory: kept }),
-      ...(outputs.unimplemented === undefined ? {} : { unimplemented: outputs.unimplemented }),
-    });
-    const door = new VmxDoor(kernel);
-    const backend = new VmxBackend(kernel, door, mode);
-    if (backend.init() !== 0)
-      return {
-        message: `bhyve needs VT-x with EPT, which ${configuration.model.name} as configured does not have`,
-      };
-    const machine = new BhyveMachine(kernel, door, backend, bootable, outputs, mode);
-    const refusal = machine.#boot(bootable);
-    return refusal ?? machine;
+    const refusal = guestRefusal(bootable);
+    if (refusal !== undefined) return refusal;
+    const { model } = bootable.configuration;
+    if (!model.has("enableEPT"))
+      return refuse(`bhyve needs VT-x with EPT, which the processor (${model.name}) has not`);
+    const machine = new BhyveMachine(bootable, outputs, kept, mode);
+    return machine.#boot(bootable) ?? machine;
   }
 
   private constructor(
-    kernel: HostKernel,
-    door: VmxDoor,
-    backend: VmxBackend,
-    { configuration }: BootableMachine,
+    bootable: BootableMachine,
     outputs: PcOutputs,
+    kept: WebAssembly.Memory | undefined,
     mode: BhyveMode,
   ) {
-    this.kernel = kernel;
-    this.door = door;
-    this.memory = new GuestMemoryMap(kernel.pc.guest);
-    this.board = new GuestBoard({
-      configuration,
-      outputs,
-      clock: kernel.callouts,
-      memory: this.memory,
-      pins: (index) => this.#pins(index),
-      timeStamp: () => BigInt(kernel.pc.clock.nowNs),
-      spendTime: (ns) => {
-        kernel.pc.clock.nowNs += ns;
-      },
-      halt: (stop) => this.user.end(stop),
-    });
-    const vm = Vm.create({
-      name: "guest",
-      kernel,
-      ops: backend,
-      memory: this.memory,
-      processors: configuration.processors,
-      mode,
-      apic: (index) => this.board.apics[index]!,
-    });
+    super(bootable, outputs, kept);
+    const { kernel, memory, board } = this;
+    const { processors, memoryBytes } = bootable.configuration;
+    this.door = new VmxDoor(kernel);
+    const ops = new VmxBackend(kernel, this.door, mode);
+    const initialised = ops.init();
+    if (initialised !== 0) throw new Error(`a processor with EPT that bhyve cannot use: ${initialised}`);
+    const apic = (index: number) => board.apics[index]!;
+    const vm = Vm.create({ name: "guest", kernel, ops, memory, processors, mode, apic });
     if (isErrno(vm)) throw new Error(`the virtual machine could not be made: ${vm}`);
     this.vm = vm;
+    const { unimplemented } = outputs;
     this.user = new UserProcess({
       kernel,
       vm,
-      board: this.board,
+      board,
       mode,
-      ...(outputs.unimplemented === undefined ? {} : { unimplemented: outputs.unimplemented }),
+      end: (stop) => this.end(stop),
+      isEnded: () => this.stop !== undefined,
+      ...(unimplemented === undefined ? {} : { unimplemented }),
     });
-    const segments = guestSegments(kernel.pc.guest, hostKernelBytes, configuration.memoryBytes);
+    const segments = guestSegments(kernel.pc.guest, hostKernelBytes, memoryBytes);
     if (segments === undefined) throw new Error("the host has less memory than it was made with");
     for (const { guest, host, length } of segments) vm.mapMemory(guest, host, length);
   }
 
   /** What the virtual local APIC of a virtual processor drives. */
-  #pins(index: number): ProcessorPins {
+  protected override pins(index: number): ProcessorPins {
     return {
       interruptRequest: (pending) => {
         if (pending) this.vm?.notify(index);
@@ -168,21 +138,7 @@ export class BhyveMachine {
     if (outcome !== 0) throw new Error(`register ${name} of a new virtual machine: ${outcome}`);
   }
 
-  run(maximum: number, warp: boolean): PcStop {
-    const stop = this.kernel.run(maximum, warp);
-    if (this.user.stop !== undefined) return this.user.stop;
-    if (this.#isStopRequested) {
-      this.#isStopRequested = false;
-      return { kind: "interrupted" };
-    }
-    return stop;
-  }
-
-  /** End `run` soon. */
-  interrupt(): void {
-    this.#isStopRequested = true;
-    this.kernel.stopping = true;
+  takesInterrupts(): boolean {
+    return this.vm.vcpus.some(({ sleepsOn, isInterruptible }) => sleepsOn !== undefined && isInterruptible);
   }
 }
-
-export const largestGuestBytes = fourGiB - hostKernelBytes;

@@ -1,4 +1,5 @@
 import type { Core } from "../../cpu/core.ts";
+import { VM_MAXCPU } from "./vmm.ts";
 
 /** CPUID as guests see it: the host's, without what they cannot have. */
 
@@ -50,6 +51,8 @@ const hiddenEdx = bits([
   leafEdx.TM,
 ]);
 const FMA = 12;
+/** Leaves that ECX chooses a part of, of those that guests see. */
+const hasSubleaves: ReadonlySet<number> = new Set([0x4, 0xb]);
 const zeroLeaves = new Set([0x6, 0x7, 0xa, 0xd]);
 
 const word = (text: string, at: number): number =>
@@ -78,13 +81,14 @@ export class GuestCpuid {
 
   /** `vcpu` is the APIC ID. */
   answer(vcpu: number, leaf: number, subleaf: number): CpuidRegisters {
-    const key = vcpu * 2 ** 40 + (leaf % 256) * 2 ** 32 + (leaf >>> 24) * 256 + (subleaf & 0xff);
-    // Only leaves and subleaves that mean something are kept: a guest may ask for any.
-    if ((leaf & 0x00ff_ff00) !== 0 || subleaf > 0xff) return this.#compute(vcpu, leaf, subleaf);
+    const part = hasSubleaves.has(leaf) ? Math.min(subleaf, 0xff) : 0;
+    const key = ((leaf >>> 28) * 256 + (leaf & 0xff)) * 2048 + part * VM_MAXCPU + vcpu;
+    // Leaves that mean nothing are not kept: a guest may ask for any.
+    if ((leaf & 0x0fff_ff00) !== 0) return this.#compute(vcpu, leaf, subleaf);
     let registers = this.#known.get(key);
     if (registers === undefined) {
-      registers = this.#compute(vcpu, leaf, subleaf);
-      if (this.#known.size < 4096) this.#known.set(key, registers);
+      registers = this.#compute(vcpu, leaf, part);
+      this.#known.set(key, registers);
     }
     return registers;
   }

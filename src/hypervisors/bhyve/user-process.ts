@@ -13,13 +13,15 @@ export interface UserProcessOptions<Cookie> {
   readonly vm: Vm<Cookie>;
   readonly board: GuestBoard;
   readonly mode: BhyveMode;
+  /** End the guest's machine. */
+  end(stop: PcStop): void;
+  /** It has ended. */
+  isEnded(): boolean;
   readonly unimplemented?: (what: string) => void;
 }
 
 /** The process of one virtual machine: a thread for each virtual processor, which runs the guest and answers its exits with devices. */
 export class UserProcess<Cookie> {
-  /** Why the machine stopped; undefined while it runs. */
-  stop: PcStop | undefined;
   /** Why the guest was killed. */
   verdict: string | undefined;
   readonly #kernel: HostKernel;
@@ -27,8 +29,11 @@ export class UserProcess<Cookie> {
   readonly #board: GuestBoard;
   readonly #mode: BhyveMode;
   readonly #unimplemented: ((what: string) => void) | undefined;
+  readonly #options: UserProcessOptions<Cookie>;
 
-  constructor({ kernel, vm, board, mode, unimplemented }: UserProcessOptions<Cookie>) {
+  constructor(options: UserProcessOptions<Cookie>) {
+    const { kernel, vm, board, mode, unimplemented } = options;
+    this.#options = options;
     this.#kernel = kernel;
     this.#vm = vm;
     this.#board = board;
@@ -36,22 +41,16 @@ export class UserProcess<Cookie> {
     this.#unimplemented = unimplemented;
   }
 
-  /** A device, or the process itself, ends the machine. */
-  end(stop: PcStop): void {
-    this.stop ??= stop;
-    this.#kernel.stopping = true;
-  }
-
   #kill(vcpu: number, says: string): void {
     this.verdict ??= `vcpu ${vcpu}: ${says}`;
     this.#unimplemented?.(`guest killed: ${this.verdict}`);
-    this.end({ kind: "triple-fault", processor: vcpu });
+    this.#options.end({ kind: "triple-fault", processor: vcpu });
   }
 
   /** The thread of a virtual processor, on its processor of the host. */
   *thread(vcpu: number, cpu: HostProcessor, from: bigint): Thread {
     let rip = from;
-    while (this.stop === undefined) {
+    while (!this.#options.isEnded()) {
       const { errno, exit } = yield* this.#vm.run(vcpu, cpu, rip);
       if (exit === undefined) {
         this.#kill(vcpu, `VM_RUN failed with ${errno}`);
@@ -107,7 +106,7 @@ export class UserProcess<Cookie> {
       const kept = bytes === 4 ? 0n : (this.#get(vcpu, "rax") as bigint) & ~BigInt(mask);
       this.#vm.setRegister(vcpu, "rax", kept | BigInt(value));
     } else this.#board.writePort(port, (exit.eax & mask) >>> 0, bytes);
-    return this.stop === undefined ? "continue" : "end";
+    return this.#options.isEnded() ? "end" : "continue";
   }
 
   #get(vcpu: number, name: RegisterName): bigint {

@@ -1,6 +1,7 @@
+import { CR0 } from "../../arch/control-registers.ts";
 import type { GuestMemoryMap } from "../host/guest-memory-map.ts";
 import { type HostKernel, hostVector, type Thread } from "../host/host-kernel.ts";
-import type { HostProcessor } from "../host/host-processor.ts";
+import { fpuImageBytes, type HostProcessor } from "../host/host-processor.ts";
 import { GuestCpuid } from "./guest-cpuid.ts";
 import { GuestMsrs } from "./guest-msrs.ts";
 import {
@@ -17,6 +18,12 @@ const longestName = 31;
 const mostSegments = 4;
 const videoStart = 0xa_0000;
 const videoEnd = 0xc_0000;
+
+/** FPU and vector registers of one owner while the other has the processor: for FXSAVE, and for the direct way. */
+interface FpuImage {
+  readonly address: number;
+  readonly registers: Uint8Array;
+}
 
 /** Who may act on a virtual processor now. */
 type VcpuState = "IDLE" | "RUNNING" | "CANNOT_RUN";
@@ -39,13 +46,15 @@ export class Vcpu implements VcpuAround {
   hostcpu: HostProcessor | undefined;
   /** Where its thread sleeps while the guest is in HLT. */
   sleepsOn: HostProcessor | undefined;
+  /** An interrupt would wake it. */
+  isInterruptible = true;
   nmiPending = false;
   /** Reset by INIT, waiting for a start-up IPI. */
   waitsForSipi: boolean;
   spinup: VcpuAround["spinup"];
   /** Images of the FPU, the guest's and the host's, in the host kernel's memory. */
-  readonly guestFpu: number;
-  readonly hostFpu: number;
+  readonly guestFpu: FpuImage;
+  readonly hostFpu: FpuImage;
   readonly #vm: VmAround;
 
   constructor(vm: VmAround, index: number, apic: VirtualApic) {
@@ -54,12 +63,18 @@ export class Vcpu implements VcpuAround {
     this.apic = apic;
     this.msrs = new GuestMsrs(() => this.apic);
     this.waitsForSipi = index !== 0;
-    const { memory } = vm.kernel;
-    this.guestFpu = memory.allocate(fxsaveBytes, 64);
-    this.hostFpu = memory.allocate(fxsaveBytes, 64);
-    // As FNINIT and a reset MXCSR.
-    memory.write32(this.guestFpu, 0x037f);
-    memory.write32(this.guestFpu + 24, 0x1f80);
+    const { memory, cpus } = vm.kernel;
+    const image = (): FpuImage => {
+      const made = { address: memory.allocate(fxsaveBytes, 64), registers: new Uint8Array(fpuImageBytes) };
+      // Both begin as the processor is now: as FNINIT and a reset leave it.
+      memory.write32(made.address, 0x037f);
+      memory.write32(made.address + 24, 0x1f80);
+      cpus[0]!.select();
+      cpus[0]!.saveFpu(made.registers);
+      return made;
+    };
+    this.guestFpu = image();
+    this.hostFpu = image();
   }
 
   cpuid(leaf: number, subleaf: number) {
@@ -92,6 +107,8 @@ export interface VmOptions<Cookie> {
   readonly memory: GuestMemoryMap;
   readonly processors: number;
   readonly mode: BhyveMode;
+  /** Switch the FPU without FXSAVE and FXRSTOR, to the same effect; default true. */
+  readonly isFpuDirect?: boolean;
   /** The virtual local APIC of each virtual processor. */
   apic(index: number): VirtualApic;
 }
@@ -104,6 +121,7 @@ export class Vm<Cookie> {
   readonly #kernel: HostKernel;
   readonly #ops: VmmOps<Cookie>;
   readonly #cookie: Cookie;
+  readonly #isFpuDirect: boolean;
 
   /** An error number where there cannot be such a virtual machine. */
   static create<Cookie>(options: VmOptions<Cookie>): Vm<Cookie> | Errno {
@@ -119,7 +137,7 @@ export class Vm<Cookie> {
   }
 
   private constructor(
-    { name, kernel, ops, memory }: VmOptions<Cookie>,
+    { name, kernel, ops, memory, isFpuDirect = true }: VmOptions<Cookie>,
     vcpus: readonly Vcpu[],
     cookie: Cookie,
   ) {
@@ -129,6 +147,7 @@ export class Vm<Cookie> {
     this.#kernel = kernel;
     this.#ops = ops;
     this.#cookie = cookie;
+    this.#isFpuDirect = isFpuDirect;
     kernel.onVector(hostVector.kick, ({ cpu }) => cpu.apic.endOfInterrupt());
   }
 
@@ -263,14 +282,22 @@ export class Vm<Cookie> {
     vcpu.msrs.restoreHost(cpu.state);
   }
 
-  #switchFpu(cpu: HostProcessor, from: number, to: number): void {
-    this.#kernel.call(cpu, this.#kernel.symbol("vmm_switch_fpu"), { rdi: from, rsi: to });
+  /** From one owner's registers to the other's; afterwards CR0.TS is set. */
+  #switchFpu(cpu: HostProcessor, from: FpuImage, to: FpuImage): void {
+    if (this.#isFpuDirect) {
+      cpu.saveFpu(from.registers);
+      cpu.loadFpu(to.registers);
+      cpu.state.CR0 |= CR0.TS;
+      return;
+    }
+    this.#kernel.call(cpu, this.#kernel.symbol("vmm_switch_fpu"), { rdi: from.address, rsi: to.address });
   }
 
   /** HLT: the thread sleeps in the host's idle loop until there is an event for the guest. */
   *#sleep(vcpu: Vcpu, cpu: HostProcessor, isInterruptible: boolean): Thread {
     const idle = this.#kernel.symbol("idle");
     vcpu.sleepsOn = cpu;
+    vcpu.isInterruptible = isInterruptible;
     cpu.interruptsEnabled = false;
     while (
       !vcpu.nmiPending &&

@@ -61,6 +61,7 @@ export type Thread<Result = void> = Generator<Unfinished, Result, void>;
 /** With several processors, each runs this long before the next takes its turn. */
 const turnInstructions = 10_000;
 const jumpLimit = 100_000;
+const codeBytes = 64 * 1024;
 
 /**
  * A 64-bit kernel without a user: a PC brought straight into long mode, memory mapped to itself, with real descriptor tables,
@@ -95,6 +96,9 @@ export class HostKernel implements KernelAround {
   readonly #threads: (Thread<unknown> | undefined)[];
   #turn = 0;
   #turnLeft = 0;
+  /** Code has pages of its own: a store beside it would cost as one into it. */
+  #codeEnd: number;
+  readonly #codeLimit: number;
 
   constructor(configuration: HostConfiguration) {
     const { memoryBytes, processors, model, seed = 0n, keptMemory, unimplemented } = configuration;
@@ -112,6 +116,8 @@ export class HostKernel implements KernelAround {
     this.pageTables = this.memory.allocate(identityMapLength);
     this.memory.write(this.pageTables, identityMapBytes(this.pageTables));
     this.IDT = this.memory.allocate(idtBytes);
+    this.#codeEnd = this.memory.allocate(codeBytes);
+    this.#codeLimit = this.#codeEnd + codeBytes;
     this.place("host", hostStubs);
     this.returnGate = this.symbol("returnGate");
     this.trapGate = this.symbol("trapGate");
@@ -147,9 +153,10 @@ export class HostKernel implements KernelAround {
         );
       return assembly;
     };
-    // Anywhere in these addresses the length is the same but for alignment, which 64 is enough for.
-    const start = this.memory.allocate(assembled(this.memory.end).bytes.length + 64, 64);
+    const start = this.#codeEnd;
     const { bytes, symbols: found } = assembled(start);
+    this.#codeEnd = Math.ceil((start + bytes.length) / 64) * 64;
+    if (this.#codeEnd > this.#codeLimit) throw new Error("the host kernel's room for code is used up");
     this.memory.write(start, bytes);
     const own = new Map(
       [...found].filter(([label]) => !(label in known)).map(([label, value]) => [label, Number(value)]),

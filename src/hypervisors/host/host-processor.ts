@@ -34,6 +34,20 @@ const offset = {
 const activity = { active: 0, HLT: 1, shutdown: 2 } as const;
 const IF = Number(RFLAGS.IF);
 
+/** Where FPU and vector registers are in the state: contiguous runs, and where an image has them. */
+const fpuParts = (() => {
+  const vectors = { from: offsetOf("x87.0"), to: offsetOf("XMM15") + 32 };
+  const control = { from: offsetOf("MXCSR"), to: offsetOf("FDS") + 4 };
+  const pointers = { from: offsetOf("FIP"), to: offsetOf("FDP") + 8 };
+  let at = 0;
+  return [vectors, control, pointers].map((part) => {
+    const placed = { ...part, at };
+    at += part.to - part.from;
+    return placed;
+  });
+})();
+export const fpuImageBytes = fpuParts.reduce((sum, { from, to }) => sum + to - from, 0);
+
 const stackBytes = 0x4000;
 const areaBytes = 4096;
 
@@ -97,6 +111,7 @@ export class HostProcessor {
   linearHigh = 0;
   readonly #kernel: KernelAround;
   readonly #view: DataView;
+  readonly #bytes: Uint8Array;
 
   constructor(kernel: KernelAround, index: number) {
     this.#kernel = kernel;
@@ -104,6 +119,7 @@ export class HostProcessor {
     this.processor = kernel.pc.processors[index]!;
     this.state = kernel.pc.engine.state;
     this.#view = this.state.view;
+    this.#bytes = new Uint8Array(this.#view.buffer, this.#view.byteOffset);
     const { vmx } = this.processor;
     if (!(vmx instanceof VtX)) throw new Error("the host's processors have VT-x");
     this.vmx = vmx;
@@ -176,6 +192,14 @@ export class HostProcessor {
   set interruptsEnabled(enabled: boolean) {
     const flags = this.#view.getUint32(offset.flags, true);
     this.#view.setUint32(offset.flags, enabled ? flags | IF : flags & ~IF, true);
+  }
+
+  /** FXSAVE of the C part into a buffer of `fpuImageBytes`, and FXRSTOR from one: the same effect, without an instruction. */
+  saveFpu(image: Uint8Array): void {
+    for (const { from, to, at } of fpuParts) image.set(this.#bytes.subarray(from, to), at);
+  }
+  loadFpu(image: Uint8Array): void {
+    for (const { from, to, at } of fpuParts) this.#bytes.set(image.subarray(at, at + to - from), from);
   }
 
   /** Stack pointer of the C part. */
