@@ -178,6 +178,8 @@ export class Host {
   readonly code: Placed[] = [];
   readonly stubs: ReadonlyMap<string, number>;
   readonly startUnixSeconds: number;
+  /** The run is to end soon. */
+  stopping = false;
   /** Why the host itself has come to its end. */
   died: string | undefined;
   /** Interrupts that its handlers have served, by vector. */
@@ -387,7 +389,7 @@ export class Host {
     processor.select();
     while (this.died === undefined) {
       clock.fireDue();
-      if (this.#slice <= 0) return "slice";
+      if (this.#slice <= 0 || this.stopping) return "slice";
       const next = clock.nextDeadlineNs;
       const budget =
         next === undefined ? this.#slice : Math.min(this.#slice, Math.max(1, next - clock.nowNs));

@@ -1,4 +1,5 @@
 import { isElf, readElf } from "../../machine/boot/elf.ts";
+import { loadedSegments } from "../../machine/boot/elf-placement.ts";
 import { type BootFile, type BootRefusal, isRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import { hex, mebibytes } from "../../machine/boot/memory-map.ts";
 import { bootParameters, entryMark } from "./abi.ts";
@@ -48,10 +49,60 @@ const linearMap = (at: number, pages: number, pageOffset: number): Uint8Array =>
   return new Uint8Array(words.buffer);
 };
 
+/** A part of a kernel: where it lies in guest memory, how much there is cleared behind it. */
+interface KernelPart {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  readonly zeros: number;
+}
+
 /**
- * Put a paravirtual kernel into guest memory: an ELF file of 32 bits, linked at one offset from its physical addresses, with the
- * mark of the entry in it. `devicePages`: pages above the memory that belong to devices.
+ * Guest memory with a kernel in it that is linked `pageOffset` above its physical addresses and has the mark of the entry in it.
+ * `devicePages`: pages above the memory that belong to devices.
  */
+export const placeKernel = (
+  name: string,
+  kernel: readonly KernelPart[],
+  pageOffset: number,
+  commandLine: string,
+  memoryBytes: number,
+  devicePages: number,
+): LoadedGuest | BootRefusal => {
+  const marks = kernel.map(({ address, bytes }) => ({ address, at: indexOfMark(bytes) }));
+  const marked = marks.find(({ at }) => at >= 0);
+  if (marked === undefined)
+    return refuse(`${name} does not contain "${entryMark}", expected a paravirtual kernel for lguest`);
+  const pages = memoryBytes / 4096 + devicePages;
+  if (pageOffset + pages * 4096 > topOfGuest)
+    return refuse(
+      `${name}: ${mebibytes(memoryBytes)} of memory reach into the Switcher's window at ${hex(topOfGuest)}`,
+    );
+  const mapAt = memoryBytes - 4096 * (Math.ceil(pages / 1024) + 1);
+  const least = bootParameters.commandLineAt + commandLineRoom;
+  for (const { address, bytes, zeros } of kernel) {
+    const end = address + bytes.length + zeros;
+    if (address < least || end > mapAt)
+      return refuse(
+        `${name}: a segment lies at ${hex(address)} to ${hex(end)}, expected it within ${hex(least)} to ${hex(Math.max(0, mapAt))}: too little memory`,
+      );
+  }
+  const words = new TextEncoder().encode(commandLine);
+  if (words.length >= commandLineRoom)
+    return refuse(`the command line has ${words.length} bytes, expected less than ${commandLineRoom}`);
+  return {
+    parts: [
+      { address: 0, bytes: parametersPage(memoryBytes) },
+      { address: bootParameters.commandLineAt, bytes: words },
+      ...kernel,
+      { address: mapAt, bytes: linearMap(mapAt, pages, pageOffset) },
+    ],
+    directory: memoryBytes - 4096,
+    start: marked.address + marked.at + pageOffset,
+    pageOffset,
+  };
+};
+
+/** The same from an ELF file of 32 bits. */
 export const loadGuest = (
   file: BootFile,
   commandLine: string,
@@ -74,40 +125,7 @@ export const loadGuest = (
     return refuse(
       `${name}: its segments lie at different offsets from their physical addresses, expected one offset`,
     );
-  const pages = memoryBytes / 4096 + devicePages;
-  if (pageOffset + pages * 4096 > topOfGuest)
-    return refuse(
-      `${name}: ${mebibytes(memoryBytes)} of memory reach into the Switcher's window at ${hex(topOfGuest)}`,
-    );
-  const mapBytes = 4096 * (Math.ceil(pages / 1024) + 1);
-  const mapAt = memoryBytes - mapBytes;
-  const least = bootParameters.commandLineAt + commandLineRoom;
-  for (const { p_paddr, p_memsz } of elf.segments)
-    if (p_paddr < least || p_paddr + p_memsz > mapAt)
-      return refuse(
-        `${name}: a segment lies at ${hex(p_paddr)} to ${hex(p_paddr + p_memsz)}, expected it within ${hex(least)} to ${hex(Math.max(0, mapAt))}: too little memory`,
-      );
-  let start: number | undefined;
-  for (const { p_vaddr, bytes: text } of elf.segments) {
-    const at = indexOfMark(text);
-    if (at >= 0) start ??= p_vaddr + at;
-  }
-  if (start === undefined)
-    return refuse(`${name} does not contain "${entryMark}", expected a kernel that lguest can enter`);
-  const words = new TextEncoder().encode(commandLine);
-  if (words.length >= commandLineRoom)
-    return refuse(`the command line has ${words.length} bytes, expected less than ${commandLineRoom}`);
-  return {
-    parts: [
-      { address: 0, bytes: parametersPage(memoryBytes) },
-      { address: bootParameters.commandLineAt, bytes: words },
-      ...elf.segments.map(({ p_paddr, bytes: text }) => ({ address: p_paddr, bytes: text })),
-      { address: mapAt, bytes: linearMap(mapAt, pages, pageOffset) },
-    ],
-    directory: memoryBytes - 4096,
-    start,
-    pageOffset,
-  };
+  return placeKernel(name, loadedSegments(elf), pageOffset, commandLine, memoryBytes, devicePages);
 };
 
 /** A 32-bit ELF file of one segment: how our own kernels become images. */
@@ -116,6 +134,7 @@ export const elfFile = (
   virtual: number,
   physical: number,
   memoryBytes: number,
+  start = virtual,
 ): Uint8Array => {
   const headerBytes = 52 + 32;
   const bytes = new Uint8Array(headerBytes + code.length);
@@ -125,7 +144,7 @@ export const elfFile = (
   for (const [at, value] of [[16, 2], [18, 3], [40, 52], [42, 32], [44, 1]] as const) view.setUint16(at, value, true);
   // biome-ignore format: offset, value
   for (const [at, value] of [
-    [20, 1], [24, virtual], [28, 52],
+    [20, 1], [24, start], [28, 52],
     [52, 1], [56, headerBytes], [60, virtual], [64, physical], [68, code.length], [72, memoryBytes], [76, 7], [80, 4096],
   ] as const) view.setUint32(at, value, true);
   bytes.set(code, headerBytes);

@@ -1,20 +1,18 @@
 import type { CpuModel } from "../../cpu/core.ts";
 import { cpuModel } from "../../cpu/cpu-model.ts";
 import type { BlockStorage } from "../../devices/virtio-blk.ts";
-import { type BootFile, type BootRefusal, isRefusal } from "../../machine/boot/load-plan.ts";
-import { SerialWire } from "../../machine/serial-wire.ts";
 import { consoleKey, deviceDescriptor, deviceFeature, deviceType, powerDownReason } from "./abi.ts";
 import { BlockDevice } from "./block-device.ts";
 import { DeviceFile, request } from "./device-file.ts";
 import { gather, scatter } from "./dma.ts";
 import { Host, hostVector, type Thread } from "./host.ts";
-import { loadGuest } from "./image.ts";
+import type { LoadedGuest } from "./image.ts";
 import type { Mode } from "./quirks.ts";
 import { errno, Lguest } from "./run-guest.ts";
 
 const MIB = 0x10_0000;
 /** The host's own RAM, below the guest's: 1 MiB of a PC's, text and tables, and the pool for shadow page tables. */
-const hostBytes = 16 * MIB;
+export const hostBytes = 16 * MIB;
 const serialPort = 0x3f8;
 const lineStatus = 5;
 const dataReady = 1;
@@ -23,8 +21,7 @@ const controlC = 3;
 const retryNs = 1_000_000;
 
 export interface LguestOptions {
-  readonly image: BootFile;
-  readonly commandLine?: string;
+  readonly loaded: LoadedGuest;
   /** Of the guest, whole MiB. */
   readonly memoryBytes: number;
   readonly disks?: readonly BlockStorage[];
@@ -47,16 +44,15 @@ export type LguestStop =
   | { readonly kind: "host-died"; readonly reason: string };
 
 /** What the Launcher's host lacks for a guest of these bytes. */
-const machineBytes = (memoryBytes: number, devicePages: number): number =>
-  hostBytes + memoryBytes + 4096 * devicePages;
+const machineBytes = (memoryBytes: number): number => hostBytes + memoryBytes + 4096 * mostDevicePages;
+/** Above the guest's memory: descriptors, and a page for each device. */
+export const mostDevicePages = 1 + deviceDescriptor.most;
 
-/** A guest with its Launcher: the process that loads it, is its devices, and reads /dev/lguest in a loop. */
-export class LguestMachine {
+/** A guest and its Launcher: the process that is its devices, and reads /dev/lguest in a loop. Its terminal is the host's first serial port. */
+export class Launcher {
   readonly host: Host;
   readonly module: Lguest;
   readonly file: DeviceFile;
-  /** To the host's serial port, which is the Launcher's terminal. */
-  readonly wire: SerialWire;
   readonly blocks: readonly BlockDevice[];
   #typed: number[] = [];
   #controlCs: number[] = [];
@@ -64,24 +60,17 @@ export class LguestMachine {
   readonly #main: Thread<string>;
   #ended: LguestStop | undefined;
 
-  /** A machine with a guest in it that has not run yet, or why the image cannot be one. */
-  static create(options: LguestOptions): LguestMachine | BootRefusal {
-    const { image, commandLine = "", memoryBytes, disks = [] } = options;
-    const loaded = loadGuest(image, commandLine, memoryBytes, 1 + disks.length);
-    return isRefusal(loaded) ? loaded : new LguestMachine(options, loaded);
-  }
-
-  private constructor(options: LguestOptions, loaded: Exclude<ReturnType<typeof loadGuest>, BootRefusal>) {
+  constructor(options: LguestOptions) {
     const {
+      loaded,
       memoryBytes,
       disks = [],
       mode = "fixed",
       model = cpuModel("default", { processors: 1 })!,
     } = options;
     const { seed, startUnixSeconds, unimplemented, output } = options;
-    const devicePages = 1 + disks.length;
     this.host = new Host({
-      memoryBytes: machineBytes(memoryBytes, devicePages),
+      memoryBytes: machineBytes(memoryBytes),
       hostBytes,
       model,
       serial: output,
@@ -91,7 +80,7 @@ export class LguestMachine {
     });
     const { host } = this;
     this.module = new Lguest(host, mode);
-    const pages = memoryBytes / 4096 + devicePages;
+    const pages = memoryBytes / 4096 + mostDevicePages;
     this.file = new DeviceFile(this.module, { base: hostBytes, pages });
     for (const { address, bytes } of loaded.parts) host.memory.write(hostBytes + address, bytes);
     const outcome = this.file.write(this, [
@@ -107,8 +96,6 @@ export class LguestMachine {
       (storage, n) => new BlockDevice(guest!, storage, memoryBytes + 4096 * (1 + n), n + 2),
     );
     this.#describeDevices(memoryBytes, disks);
-    const uart = host.pc.serial[0];
-    this.wire = new SerialWire(host.pc.clock, uart);
     host.onVector(hostVector.serial, () => this.#takeInput());
     this.#retry = host.callouts.timer("input for the guest", () => this.#wake());
     this.#main = this.#loop();
@@ -209,10 +196,5 @@ export class LguestMachine {
     else if (driven.result === powerDownReason) this.#ended = { kind: "power-off" };
     else this.#ended = { kind: "guest-died", reason: driven.result };
     return this.#ended;
-  }
-
-  /** Bytes typed at the guest's console. */
-  type(bytes: Uint8Array): void {
-    this.wire.send(bytes);
   }
 }

@@ -9,6 +9,6 @@ export const paravirtualKernel = (): Uint8Array => {
   const assembly = assemble(kernelSource + programsSource + kernelBss, { codeSize: 32, origin });
   if (assembly.kind === "errors")
     throw new Error(assembly.errors.map(({ line, message }) => `${line}: ${message}`).join("\n"));
-  const end = Number(assembly.symbols.get("end"));
-  return elfFile(assembly.bytes, origin, kernelPhysical, end - origin);
+  const at = (label: string): number => Number(assembly.symbols.get(label));
+  return elfFile(assembly.bytes, origin, kernelPhysical, at("end") - origin, at("bare"));
 };

@@ -71,6 +71,25 @@ const call = (name: keyof typeof hypercall): string => `mov eax, ${hypercall[nam
 export const kernelSource = `
         bits 32
 V       equ ${kernelOffset}
+; Whoever boots this as a multiboot kernel, on a machine or in a virtual one that only looks like a machine, is told so.
+        dd 0x1badb002, 0, -0x1badb002
+bare:   mov esi, bareText - V
+.byte:  mov dx, 0x3fd
+        in al, dx
+        test al, 0x20
+        jz .byte
+        mov dx, 0x3f8
+        lodsb
+        test al, al
+        jz .off
+        out dx, al
+        jmp .byte
+.off:   mov dx, 0x604
+        mov ax, 0x3c00
+        out dx, ax
+        hlt
+bareText: db "This kernel is paravirtual: it wants to be the guest of lguest.", 13, 10, 0
+
         db "${entryMark}"
         cld
         mov esp, bootStack

@@ -1,29 +1,30 @@
 import { describe, expect, it } from "vitest";
 import { MemoryDisk } from "../../../api/memory-disk.ts";
 import { isRefusal } from "../../../machine/boot/load-plan.ts";
-import { LguestMachine, type LguestStop } from "../launcher.ts";
+import { SerialWire } from "../../../machine/serial-wire.ts";
+import { loadGuest } from "../image.ts";
+import { Launcher, type LguestStop, mostDevicePages } from "../launcher.ts";
 import type { Mode } from "../quirks.ts";
 import { paravirtualKernel } from "./index.ts";
 
 const image = { name: "kernel", bytes: paravirtualKernel() };
+const mark = new TextDecoder("latin1").decode(image.bytes).indexOf("GenuineLguest");
 const MIB = 0x10_0000;
 
 const session = (commandLine: string, mode: Mode = "fixed") => {
   const disk = new MemoryDisk(8192);
   let text = "";
-  const machine = LguestMachine.create({
-    image,
-    commandLine,
-    memoryBytes: 4 * MIB,
-    disks: [disk],
-    mode,
-    output: (byte) => {
-      text += String.fromCharCode(byte);
-    },
-  });
-  if (isRefusal(machine)) throw new Error(machine.message);
+  const memoryBytes = 4 * MIB;
+  const loaded = loadGuest(image, commandLine, memoryBytes, mostDevicePages);
+  if (isRefusal(loaded)) throw new Error(loaded.message);
+  const output = (byte: number): void => {
+    text += String.fromCharCode(byte);
+  };
+  const machine = new Launcher({ loaded, memoryBytes, disks: [disk], mode, output });
+  const wire = new SerialWire(machine.host.pc.clock, machine.host.pc.serial[0]);
+  const type = (keys: string): void => wire.send(new TextEncoder().encode(keys));
   const run = (instructions = 20_000_000): LguestStop => machine.run(instructions, true);
-  return { machine, disk, run, text: () => text };
+  return { machine, disk, run, type, text: () => text };
 };
 
 describe.each(["fixed", "historic"] as const)("the paravirtual kernel under lguest, %s", (mode) => {
@@ -42,12 +43,12 @@ describe.each(["fixed", "historic"] as const)("the paravirtual kernel under lgue
   });
 
   it("makes 10000 system calls without an exit", () => {
-    const { run, text, machine } = session("", mode);
+    const { run, text, type, machine } = session("", mode);
     run(30_000);
     const { guest } = machine.file;
     const exits = (): number => guest!.exits.reduce((sum, count) => sum + count, 0);
     const before = exits();
-    machine.type(new TextEncoder().encode("calls\r"));
+    type("calls\r");
     for (let n = 0; n < 100 && !text().includes("done"); n++) run(5_000);
     expect(text()).toMatch(/\$ calls\r\ndone/);
     // Echoes, the prompt and a few ticks.
@@ -57,22 +58,22 @@ describe.each(["fixed", "historic"] as const)("the paravirtual kernel under lgue
 
 describe("the console", () => {
   it("takes what is typed while the guest sleeps, a line at a time or all at once", () => {
-    const { run, text, machine } = session("");
+    const { run, text, type } = session("");
     run(100_000);
     for (const key of "echo abcx\x7f\r") {
-      machine.type(new TextEncoder().encode(key));
+      type(key);
       run(5_000);
     }
-    machine.type(new TextEncoder().encode(`${"echo 1234567890;".repeat(20)}\rticks\r`));
+    type(`${"echo 1234567890;".repeat(20)}\rticks\r`);
     run(400_000);
     expect(text()).toContain("$ echo abcx\b \b\r\nabc\r\n");
     expect(text()).toMatch(/ticks\r\n\d+\r\n/);
   });
 
   it("ends the Launcher at three Ctrl-C within a second", () => {
-    const { run, machine } = session("");
+    const { run, type } = session("");
     run(100_000);
-    machine.type(new Uint8Array([3, 3, 3]));
+    type("\x03\x03\x03");
     expect(run(100_000)).toEqual({ kind: "guest-died", reason: "three Ctrl-C within a second" });
   });
 });
@@ -83,18 +84,14 @@ describe("an image that cannot be a guest", () => {
     ["has too little memory", image.bytes, 1, /^x: a segment lies at 0x100000 to .* too little memory$/],
     [
       "has no mark",
-      image.bytes.map((byte, at) => (at === 90 ? byte ^ 1 : byte)),
+      image.bytes.map((byte, at) => (at === mark ? byte ^ 1 : byte)),
       8,
       /^x does not contain "GenuineLguest"/,
     ],
     ["is cut short", image.bytes.subarray(0, 60), 8, /^x is truncated/],
     ["has too much memory", image.bytes, 1020, /reach into the Switcher's window at 0xffc00000$/],
   ])("is refused in one sentence: it %s", (_, bytes, mebibytes, says) => {
-    const refused = LguestMachine.create({
-      image: { name: "x", bytes },
-      memoryBytes: mebibytes * MIB,
-      output() {},
-    });
+    const refused = loadGuest({ name: "x", bytes }, "", mebibytes * MIB, mostDevicePages);
     expect(isRefusal(refused) ? refused.message : "").toMatch(says);
   });
 });
