@@ -9,7 +9,8 @@ import {
   type GuestModeName,
   guestModes,
 } from "./vmx-baseline.ts";
-import { BASE, vmxSource, vmxSymbols } from "./vmx-source.ts";
+import { vmxSource, vmxSymbols } from "./vmx-source.ts";
+import { BASE } from "./vmx-source-start.ts";
 
 /**
  * A bare-metal kernel that makes VM entries from a table and prints what each came to (vmx-report.ts): a multiboot 1
@@ -35,8 +36,10 @@ export interface VmxCase {
   readonly registers?: Readonly<Record<number, bigint | number>>;
   /** Assembly of the guest, in its mode's code size; default VMCALL. Symbols: vmxMemory, names of VMCS fields. */
   readonly guest?: string;
-  /** Assembly of the host, in place of a VM entry; what it leaves in registers and RFLAGS is reported. */
+  /** Assembly of the host, in place of a VM entry, with a guest or without; what it leaves in registers and RFLAGS is reported. */
   readonly host?: string;
+  /** The host-state area is that of a VMM outside IA-32e mode: for `host` to call `legacyLaunch`. */
+  readonly legacyHost?: boolean;
   /** Assembly of the host before the first entry. */
   readonly prepare?: string;
   /** Assembly of the host before each further entry, or after `host`. */
@@ -50,7 +53,7 @@ export interface VmxCase {
 }
 
 const operation = { set: 0, or: 1, andNot: 2, xor: 3, msr: 4, memory: 5, register: 6 } as const;
-const caseFlag = { host: 1, advance: 2 } as const;
+const caseFlag = { host: 1, advance: 2, legacyHost: 4 } as const;
 const HEADER_BYTES = 48;
 
 export interface Machinery {
@@ -138,7 +141,7 @@ const recordOf = (test: VmxCase, number: number, address: number, kernel: Machin
   const mode = guestModes[test.mode ?? "64-bit"];
   const symbols = { ...vmxSymbols, ...kernel.symbols };
   const guest =
-    test.host === undefined
+    test.host === undefined || test.guest !== undefined
       ? assembled(test.name, test.guest ?? "vmcall", {
           codeSize: mode.codeSize,
           origin: mode.codeSize === 16 ? 0 : mode.codeAddress,
@@ -166,7 +169,9 @@ const recordOf = (test: VmxCase, number: number, address: number, kernel: Machin
   const record = new Uint8Array(end);
   const view = new DataView(record.buffer);
   const flags =
-    (test.host === undefined ? 0 : caseFlag.host) | (test.advance === false ? 0 : caseFlag.advance);
+    (test.host === undefined ? 0 : caseFlag.host) |
+    (test.advance === false ? 0 : caseFlag.advance) |
+    (test.legacyHost ? caseFlag.legacyHost : 0);
   for (const [i, word] of [number, flags, test.entries ?? 1, writes.length].entries())
     view.setUint32(4 * i, word, true);
   view.setUint32(16, first, true);

@@ -263,7 +263,11 @@ change: call draw
         mov [rdi + 8], rax
         add qword [random + 40], 16
         inc qword [random + 24]
-; What was changed, in 16 bits.
+; What was changed, in 16 bits; where the kernel's own parts are does not count.
+        cmp esi, host.cr0
+        jb .sum
+        xor eax, eax
+.sum:
         imul rax, rax, 31
         add rax, rsi
         mov rcx, [random + 32]

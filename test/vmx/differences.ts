@@ -42,12 +42,12 @@ export const differences: readonly Difference[] = [
   { quirk: "EPT violation, bits 11:9", names: ["exit.qualification", "watch1"], when: sameBut(0xe00n) },
   { quirk: "CS of a guest in real-address mode", names: ["guest.cs.access"], when: (ours, bochs) => value(ours, "guest.cs.access") === 0n && value(bochs, "guest.cs.access") === 0x93n },
   { quirk: "preemption timer", names: ["guest.rip", "guest.vmxPreemptionTimer"], when: (ours, bochs) => reasonIs(52)(ours) && reasonIs(52)(bochs) },
-  { quirk: "preemption timer", cases: ["enters: 64-bit with activatePreemptionTimer, savePreemptionTimer"], names: ["guest.vmxPreemptionTimer"] },
+  { quirk: "preemption timer", cases: ["enters: 64-bit with activatePreemptionTimer, savePreemptionTimer", "savePreemptionTimer is 1"], names: ["guest.vmxPreemptionTimer"] },
 
   // What Bochs's model of a processor lacks.
   { quirk: "controls that Bochs's model lacks", when: (_ours, bochs) => bochs?.kind === "U" },
   { quirk: "controls that Bochs's model lacks", cases: [
-    "mode-based execute: a fetch from a user-mode page needs bit 10",
+    "mode-based execute: a fetch from a user-mode page needs bit 10", "processPostedInterrupts is 1", "modeBasedExecuteControl is 1",
     "enters: 64-bit with externalInterruptExiting, processPostedInterrupts, useTPRShadow, activateSecondaryControls, virtualInterruptDelivery, acknowledgeInterruptOnExit",
   ] },
   { quirk: "MSRs that do not exist", cases: ["rdmsr of no MSR is #GP when its bit is 0", "VM entry cannot load an MSR that does not exist"] },
@@ -82,7 +82,7 @@ export const differences: readonly Difference[] = [
   { quirk: "monitor trap flag", cases: [
     "the monitor trap flag exits after one instruction", "the monitor trap flag exits before the first instruction after an injected event",
     "the monitor trap flag exits after the delivery of a fault", "the monitor trap flag after INT n", "the monitor trap flag after MOV SS",
-    "the monitor trap flag between the iterations of REP", "steps by the monitor trap flag",
+    "the monitor trap flag between the iterations of REP", "steps by the monitor trap flag", "monitorTrapFlag is 1",
   ] },
 
   // EPT.

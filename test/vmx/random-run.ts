@@ -9,8 +9,8 @@ import { readKernelOutput } from "../../src/guests/vmx-report.ts";
 
 /** A kernel runs this many seeds before the next is booted. */
 const SEEDS_AT_ONCE = 2000;
-/** A seed takes some thousand instructions; a machine that prints nothing in so many is lost. */
-const SLICE = 3_000_000;
+/** A seed takes some thousand instructions, the start a hundred thousand; a machine that prints nothing in so many is lost. */
+const SLICE = 300_000;
 
 export interface HostileOutcome {
   readonly seeds: number;

@@ -35,7 +35,7 @@ const modes: Readonly<Record<NonNullable<Mutation["guest"]>, GuestModeName>> = {
 };
 
 /** A control with the controls that it needs. */
-const withNeeds = (keys: readonly ControlKey[]): readonly ControlKey[] => {
+export const withNeeds = (keys: readonly ControlKey[]): readonly ControlKey[] => {
   const found = new Set<string>();
   const visit = (key: string): void => {
     if (found.has(key)) return;
@@ -73,7 +73,7 @@ const outcomeOf = ({ check, group }: (typeof order)[number]): Expected => {
     : entryFailure("INVALID_GUEST_STATE", check.qualification ?? 0);
 };
 
-const caseOf = (mutation: Mutation): CheckCase => {
+export const caseOf = (mutation: Mutation): CheckCase => {
   const mode = modes[mutation.guest ?? "64-bit"];
   const valid: Partial<Record<VmcsFieldName, bigint | number>> = {
     ...baselineFields,
@@ -119,6 +119,38 @@ export const checks: readonly CheckCase[] = mutations
   .filter(({ model, legacyHost }) => model === undefined && legacyHost === undefined)
   .filter(({ id }) => id !== "tertiary-reserved")
   .map(caseOf);
+
+/** What a VMM outside IA-32e mode needs in the host-state area. */
+const legacyHost: ConformanceCase = {
+  name: "a VMM outside IA-32e mode",
+  mode: "PAE",
+  off: ["hostAddressSpaceSize", "loadHostEFER"],
+  legacyHost: true,
+  host: "call legacyLaunch",
+  guest: "vmcall",
+  expect: [],
+};
+/** Those that only such a VMM can make. */
+export const legacyHostChecks: readonly ConformanceCase[] = [
+  {
+    ...legacyHost,
+    expect: [{ kind: "H", values: { "exit.reason": 18, "exit.instructionLength": 3, RFLAGS: undefined } }],
+  },
+  ...mutations
+    .filter(({ legacyHost: isLegacy }) => isLegacy)
+    .map((mutation) => {
+      const { name, set = {}, flip = {}, on = [], expect } = caseOf(mutation);
+      return {
+        ...legacyHost,
+        name,
+        mode: modes[mutation.guest ?? "64-bit"],
+        on,
+        set,
+        flip,
+        expect: expect.map((expected): Expected => ({ ...expected, kind: "H" })),
+      };
+    }),
+];
 
 /** Controls that no processor here offers, or that need more than the baseline has; those have cases elsewhere. */
 const elsewhere: ReadonlySet<ControlKey> = new Set<ControlKey>([

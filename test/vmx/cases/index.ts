@@ -1,5 +1,6 @@
 import type { ConformanceCase } from "../expectation.ts";
-import { checks, shapes } from "./checks.ts";
+import { checks, legacyHostChecks, shapes } from "./checks.ts";
+import { controls } from "./controls.ts";
 import { entries } from "./entries.ts";
 import { events } from "./events.ts";
 import { exceptions } from "./exceptions.ts";
@@ -16,7 +17,9 @@ export const tables: Readonly<Record<string, readonly ConformanceCase[]>> = {
   events,
   registers,
   memory,
+  controls,
   checks,
   shapes,
+  "legacy host": legacyHostChecks,
   "host instructions": hostInstructions,
 };
