@@ -116,6 +116,16 @@ export class Bench implements UserLevel {
   step(core = this.core, budget?: number): string | undefined {
     return this.akaros.step(core, budget);
   }
+  /** Let the core go on from where it is; what the C part is called for is done. */
+  resume(core = this.core): void {
+    const { cpu } = core;
+    this.akaros.kernel.sliceLeft = 10_000;
+    if (cpu.proceed()) this.akaros.enterC(core);
+  }
+  /** One instruction at a time, up to an address. */
+  proceedTo(rip: bigint, core = this.core): void {
+    for (let n = 0; n < 1000 && core.cpu.state.RIP !== rip; n++) core.cpu.processor.run(1);
+  }
   /** Until the kernel has been entered that way. */
   until(entry: KernelEntry, core = this.core, most = 100): Seen | undefined {
     for (let n = 0; n < most; n++) {
@@ -165,9 +175,12 @@ export class Bench implements UserLevel {
       vapic: memory.physical(page(1)),
       access: memory.physical(page(2)),
     };
-    this.onVcoreEntry = (core) => this.call(core, 34, count, userAddress.contexts + pageBytes, 1);
+    const ask = (core: Core): void => this.call(core, 34, count, userAddress.contexts + pageBytes, 1);
+    this.onVcoreEntry = ask;
+    this.onReturned = ask;
     this.until("syscall");
     this.onVcoreEntry = (core) => this.halt(core);
+    this.onReturned = this.onVcoreEntry;
     return this.result(this.core);
   }
 

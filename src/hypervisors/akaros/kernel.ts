@@ -141,7 +141,7 @@ export class Akaros {
         } else if (kernel.died !== undefined) return;
         else yield cpu.unfinished;
       }
-      this.#enterC(core);
+      this.enterC(core);
       if (kernel.died !== undefined) return;
     }
   }
@@ -158,7 +158,7 @@ export class Akaros {
       kernel.stopping = false;
       this.#userGate(core);
     }
-    this.#enterC(core);
+    this.enterC(core);
     return kernel.died?.says;
   }
 
@@ -180,7 +180,8 @@ export class Akaros {
     else if (rip === this.userSymbols.get("returnedGateDone")) core.process.user.returned(core);
   }
 
-  #enterC(core: Core): void {
+  /** The C part has been called: do its work. */
+  enterC(core: Core): void {
     const { cpu, counters } = core;
     const { kernel } = this;
     cpu.select();

@@ -281,6 +281,9 @@ bootCore:
         ltr ax
         mov eax, ${selector.kernelData}
         mov ss, eax
+        xor eax, eax                    ; FS and GS null: IRET to user mode takes no base away
+        mov fs, eax
+        mov gs, eax
         mov r8, rdx
         mov ecx, ${IA32_GS_BASE}
         mov rdx, rsi

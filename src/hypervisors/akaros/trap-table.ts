@@ -40,7 +40,8 @@ export const fillIdt = (
   bugs: AkarosBugs,
 ): string | undefined => {
   const handlers = new Array<bigint>(idtGates).fill(records.at(-1)!.handler);
-  for (const record of records.slice(0, -1)) handlers[record.vector] = record.handler;
+  for (const record of records.slice(0, -1))
+    if (record.vector < idtGates) handlers[record.vector] = record.handler;
   for (const [n, handler] of handlers.entries()) {
     const level = n === vector.BP || n === vector.syscall ? 3 : 0;
     const stack = bugs.noInterruptStacks
