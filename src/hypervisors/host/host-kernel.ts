@@ -145,6 +145,8 @@ export class HostKernel implements KernelAround {
   /** Put assembled text into memory for good. Symbols of code placed before can be used in it. */
   place(name: string, text: string, symbols: Readonly<Record<string, number>> = {}): PlacedCode {
     const known = { ...Object.fromEntries(this.#symbols), ...symbols };
+    // A label of this text takes the place of one placed before.
+    for (const [, label] of text.matchAll(/^(\w+):/gm)) delete known[label!];
     const assembled = (origin: number) => {
       const assembly = assemble(text, { codeSize: 64, origin, symbols: known });
       if (assembly.kind === "errors")

@@ -86,6 +86,11 @@ export class KvmSystem {
     return true;
   }
 
+  /** Unload the module: no virtual machine of it may be used any more. */
+  unload(): void {
+    for (const cpu of this.kernel.cpus) this.door.vmxoff(cpu);
+  }
+
   /** Leave VMX operation at once, guests or not: the machine is about to restart. */
   emergencyDisable(cpu: HostProcessor): void {
     this.isRebooting = true;

@@ -54,7 +54,16 @@ export interface TestOptions extends KvmOptions {
   readonly processors?: number;
   readonly model?: string;
   readonly irqchip?: (kernel: HostKernel) => Irqchip;
+  /** One that another test has left in VMX root operation no longer. Default: a new one. */
+  readonly kernel?: HostKernel;
 }
+
+export const newKernel = ({ processors = 1, model = "default" }: TestOptions = {}): HostKernel =>
+  new HostKernel({
+    memoryBytes: hostKernelBytes + 2 * guestBytes,
+    processors,
+    model: cpuModel(model, { processors })!,
+  });
 
 export class TestMachine {
   readonly kernel: HostKernel;
@@ -64,12 +73,8 @@ export class TestMachine {
   readonly cpu: HostProcessor;
   readonly symbols = new Map<string, number>();
 
-  constructor(guest: string, { processors = 1, model = "default", irqchip, ...options }: TestOptions = {}) {
-    this.kernel = new HostKernel({
-      memoryBytes: hostKernelBytes + 2 * guestBytes,
-      processors,
-      model: cpuModel(model, { processors })!,
-    });
+  constructor(guest: string, { kernel, irqchip, ...options }: TestOptions = {}) {
+    this.kernel = kernel ?? newKernel(options);
     const system = KvmSystem.load(this.kernel, options);
     if (typeof system === "number") throw new Error(`KVM: error ${system}`);
     this.system = system;

@@ -57,7 +57,10 @@ export class VcpuLoop implements ExitingVcpu {
   sipiVector: number | undefined;
   readonly #devices: () => KernelDevices | undefined;
   readonly #symbols;
-  #hostStateLoaded = false;
+  /** The guest's MSRs are in the processor, and what of the host a VM exit does not bring back is in the vcpu_vmx. */
+  #isSwitched = false;
+  /** The FPU registers are those of the process that called. */
+  #hasHostFpu = false;
   #fpuLoaded = false;
   #xcr0Loaded = false;
   #debugInUse = false;
@@ -114,8 +117,10 @@ export class VcpuLoop implements ExitingVcpu {
   put(): void {
     const { vmx } = this;
     vmx.flushRegisters();
-    if (this.#hostStateLoaded) this.#call("kvmLoadHostState");
-    this.#hostStateLoaded = false;
+    if (!this.#isSwitched) return;
+    this.#isSwitched = false;
+    this.#call("kvmLoadHostState");
+    if (this.#hasHostFpu) this.#call("kvmClearTs");
     if (this.#fpuLoaded) {
       this.#fpuLoaded = false;
       this.#call("kvmSaveGuestFpu");
@@ -129,8 +134,8 @@ export class VcpuLoop implements ExitingVcpu {
   /** What a VM entry does not load, once for each time on the processor. */
   #prepareSwitch(): void {
     const { vmx } = this;
-    if (!this.#hostStateLoaded) {
-      this.#hostStateLoaded = true;
+    if (!this.#isSwitched) {
+      this.#isSwitched = true;
       this.#saveHostState();
       this.#shareMsrs("guest");
       if (vmx.around.kvm.kernel.memory.read32(vmx.area + area.guestXcr0) !== this.#hostXcr0)
@@ -138,8 +143,8 @@ export class VcpuLoop implements ExitingVcpu {
     }
     if (vmx.fpuActive && !this.#fpuLoaded) {
       const { cpu, around } = vmx;
-      // The process's own state, if it is in the registers.
-      if ((cpu.state.low32("CR0") & TS) === 0) {
+      if (this.#hasHostFpu) {
+        this.#hasHostFpu = false;
         around.kvm.hostFpuSaved[cpu.index] = vmx.area;
         this.#call("kvmSaveHostFpu");
       }
@@ -163,6 +168,7 @@ export class VcpuLoop implements ExitingVcpu {
     memory.write32(at + area.hostGdtr, (cpu.state["GDTR.limit"] & 0xffff) + (cpu.GDT % 0x1_0000) * 0x1_0000);
     memory.writeNumber(at + area.hostGdtr + 2, cpu.GDT);
     memory.writeNumber(at + area.hostTss, cpu.GDT + cpu.state["TR.selector"]);
+    this.#hasHostFpu = (cpu.state.low32("CR0") & TS) === 0;
     this.#call("kvmSaveHostState");
     let reload = 0;
     for (const [bit, offset, slot] of [

@@ -111,7 +111,8 @@ kvmSaveGuestFpu:
         ${hasXsave ? `call kvmHostXcr0\n        mov eax, [rdi + ${area.hostXcr0}]\n        xsave64 [rdi + ${area.guestFpu}]` : `fxsave64 [rdi + ${area.guestFpu}]`}
         jmp kvmSetTs
 kvmSaveHostFpu:
-        ${hasXsave ? `mov eax, [rdi + ${area.hostXcr0}]\n        xor edx, edx\n        xsave64 [rdi + ${area.hostFpu}]` : `fxsave64 [rdi + ${area.hostFpu}]`}
+        clts
+        ${hasXsave ? `call kvmHostXcr0\n        mov eax, [rdi + ${area.hostXcr0}]\n        xsave64 [rdi + ${area.hostFpu}]` : `fxsave64 [rdi + ${area.hostFpu}]`}
 kvmSetTs:
         mov rax, cr0
         or eax, 8
@@ -120,6 +121,9 @@ kvmSetTs:
 kvmLoadHostFpu:
         clts
         ${hasXsave ? `mov eax, [rdi + ${area.hostXcr0}]\n        xor edx, edx\n        xrstor64 [rdi + ${area.hostFpu}]` : `fxrstor64 [rdi + ${area.hostFpu}]`}
+        ret
+kvmClearTs:
+        clts
         ret
 kvmGuestXcr0:
         mov eax, [rdi + ${area.guestXcr0}]
