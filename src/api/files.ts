@@ -1,7 +1,8 @@
 import type { BootFile, BootModule } from "../machine/boot/load-plan.ts";
 import { mebibytes } from "../machine/boot/memory-map.ts";
+import { builtInImages } from "./built-in-images.ts";
 
-/** A file to boot: its bytes, with a name for messages or without, or in Node the name of a file to read. */
+/** A file to boot: its bytes, with a name for messages or without, a name of `builtInImages`, or in Node the name of a file to read. */
 export type ImageSource = string | Uint8Array | BootFile;
 
 /** An initial RAM disk or module, with what stands after its name on its command line. */
@@ -57,6 +58,8 @@ export const bootFile = async (
 ): Promise<BootFile | Refusal> => {
   if (source instanceof Uint8Array) return { name: what.name, bytes: source };
   if (typeof source !== "string") return source;
+  const builtIn = builtInImages[source];
+  if (builtIn !== undefined) return { name: source, bytes: builtIn() };
   const bytes = await readFile(source, what.expected, limit);
   return bytes instanceof Uint8Array ? { name: source, bytes } : bytes;
 };

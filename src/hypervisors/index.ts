@@ -1,9 +1,11 @@
 import { BhyveMachine } from "./bhyve/bhyve-machine.ts";
 import type { Hypervisor } from "./host/virtual-machine.ts";
+import { LguestMachine } from "./lguest/lguest-machine.ts";
 
 /** The hypervisors that an image can be the guest of, by name. */
 export const hypervisors = {
   bhyve: (bootable, outputs, kept) => BhyveMachine.create(bootable, outputs, kept),
+  lguest: (bootable, outputs) => LguestMachine.create(bootable, outputs),
 } as const satisfies Readonly<Record<string, Hypervisor>>;
 
 export type HypervisorName = keyof typeof hypervisors;

@@ -8,6 +8,7 @@ import type { Mode } from "./quirks.ts";
 
 /** Linux's, and what a kernel is taken to be linked at whose boot protocol tells physical addresses only. */
 const pageOffset = 0xc000_0000;
+const kernelStart = 0x10_0000;
 
 /** The machine with lguest on it, and an image as its guest. */
 export class LguestMachine implements ImageRunner {
@@ -28,14 +29,9 @@ export class LguestMachine implements ImageRunner {
     const refusal = guestRefusal(bootable);
     if (refusal !== undefined) return refusal;
     if (processors > 1) return refuse(`a guest of lguest has one processor, found ${processors}`);
-    const loaded = placeKernel(
-      "the image",
-      plan.segments,
-      pageOffset,
-      commandLine,
-      memoryBytes,
-      mostDevicePages,
-    );
+    // What a boot protocol leaves below is about a PC, which the guest has none of.
+    const kernel = plan.segments.filter(({ address }) => address >= kernelStart);
+    const loaded = placeKernel("the image", kernel, pageOffset, commandLine, memoryBytes, mostDevicePages);
     if (isRefusal(loaded)) return loaded;
     const { model, seed, startUnixSeconds, disks } = configuration;
     const { unimplemented } = outputs;
