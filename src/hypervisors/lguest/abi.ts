@@ -1,3 +1,5 @@
+import { linuxGdt, linuxSelector } from "../host32/linux-gdt.ts";
+
 /** What a guest of lguest and its host agree on: numbers and layouts of Linux 2.6.23. All addresses in hypercalls are guest-physical. */
 
 /** The trap of a hypercall: EAX number, EDX EBX ECX arguments, EAX result. */
@@ -63,19 +65,11 @@ export const blockType = { read: 0, write: 1 } as const;
 export const blockResult = { pending: 0, ok: 1, failed: 2 } as const;
 
 /** Entries of the descriptor tables; LGUEST_CS and LGUEST_DS are flat ring-0 segments in the host's and every guest's table. */
-// biome-ignore format: one row per fact
-export const gdtEntry = {
-  TLS: 6, TLS_entries: 3, LGUEST_CS: 10, LGUEST_DS: 11, KERNEL_CS: 12, KERNEL_DS: 13, USER_CS: 14, USER_DS: 15, TSS: 16,
-  DOUBLEFAULT_TSS: 31, entries: 32,
-} as const;
+export const gdtEntry = { ...linuxGdt, LGUEST_CS: 10, LGUEST_DS: 11 } as const;
 export const selector = {
+  ...linuxSelector,
   LGUEST_CS: gdtEntry.LGUEST_CS * 8,
   LGUEST_DS: gdtEntry.LGUEST_DS * 8,
-  KERNEL_CS: gdtEntry.KERNEL_CS * 8,
-  KERNEL_DS: gdtEntry.KERNEL_DS * 8,
-  USER_CS: gdtEntry.USER_CS * 8 + 3,
-  USER_DS: gdtEntry.USER_DS * 8 + 3,
-  TSS: gdtEntry.TSS * 8,
 } as const;
 
 /** The Linux boot parameters that a Launcher fills, at guest-physical 0. */

@@ -1,6 +1,6 @@
+import { hostVector, type Thread } from "../host32/host.ts";
 import { boundBuffer } from "./dma.ts";
 import type { Guest } from "./guest.ts";
-import { hostVector, type Thread } from "./host.ts";
 import { errno, type Lguest } from "./run-guest.ts";
 import { raiseInterrupt } from "./traps.ts";
 

@@ -1,9 +1,9 @@
 import { cpuModel } from "../../cpu/cpu-model.ts";
 import { isRefusal } from "../../machine/boot/load-plan.ts";
+import { Host, machineCodeOf } from "../host32/host.ts";
 import { entryMark, hypercall, lguestData, selector, slotStatus } from "./abi.ts";
 import { DeviceFile, request } from "./device-file.ts";
 import type { Guest } from "./guest.ts";
-import { Host, machineCodeOf } from "./host.ts";
 import { elfFile, loadGuest } from "./image.ts";
 import { switcherBase } from "./layout.ts";
 import { type Mode, quirksOf } from "./quirks.ts";

@@ -1,8 +1,8 @@
 import type { Timer } from "../../bus/clock.ts";
 import { hex } from "../../machine/boot/memory-map.ts";
+import { flatCode, flatData, type Host } from "../host32/host.ts";
 import { gdtEntry, lguestData, selector, syscallVector } from "./abi.ts";
 import type { FramePool } from "./frame-pool.ts";
-import { flatCode, flatData, type Host } from "./host.ts";
 import { type GuestRegister, regs, regsOrder } from "./layout.ts";
 import type { Quirks } from "./quirks.ts";
 import { ShadowPageTables } from "./shadow-page-tables.ts";

@@ -1,5 +1,6 @@
 /** Guests that do anything at all: each comes to a clear end or runs on, and the host is as it was. */
 import { describe, expect, it } from "vitest";
+import { machineCodeOf } from "../host32/host.ts";
 import { entryMark, selector } from "./abi.ts";
 import {
   call,
@@ -12,7 +13,6 @@ import {
   testHost,
   toProgram,
 } from "./guest.fixture.ts";
-import { machineCodeOf } from "./host.ts";
 
 /** Mulberry32. */
 const randomOf = (seed: number): (() => number) => {

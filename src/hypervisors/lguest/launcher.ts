@@ -1,11 +1,11 @@
 import type { CpuModel } from "../../cpu/core.ts";
 import { cpuModel } from "../../cpu/cpu-model.ts";
 import type { BlockStorage } from "../../devices/virtio-blk.ts";
+import { Host, hostVector, type Thread } from "../host32/host.ts";
 import { consoleKey, deviceDescriptor, deviceFeature, deviceType, powerDownReason } from "./abi.ts";
 import { BlockDevice } from "./block-device.ts";
 import { DeviceFile, request } from "./device-file.ts";
 import { gather, scatter } from "./dma.ts";
-import { Host, hostVector, type Thread } from "./host.ts";
 import type { LoadedGuest } from "./image.ts";
 import type { Mode } from "./quirks.ts";
 import { errno, Lguest } from "./run-guest.ts";

@@ -1,5 +1,4 @@
 import { TSS32 } from "../../arch/descriptors.ts";
-import { gdtEntry } from "./abi.ts";
 
 /** The two pages per processor through which worlds change: where everything lies in them. */
 
@@ -36,8 +35,6 @@ export const state = {
   guest_gdt: 0x1890,
 } as const;
 export const pagesBytes = 8192;
-export const gdtBytes = 8 * gdtEntry.entries;
-export const idtBytes = 8 * 256;
 /** ESP1 and SS1 of the guest's TSS: the stack on which its kernel takes traps from ring 3. */
 export const guestTss = {
   esp1: state.guest_tss + TSS32.ESP0 + 8,

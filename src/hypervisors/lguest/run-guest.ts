@@ -1,8 +1,8 @@
 import { hex } from "../../machine/boot/memory-map.ts";
+import type { Host, Thread } from "../host32/host.ts";
 import { guestRing, hypercallVector } from "./abi.ts";
 import { FramePool } from "./frame-pool.ts";
 import { changed, Guest, type GuestPlan } from "./guest.ts";
-import type { Host, Thread } from "./host.ts";
 import { answerHypercall } from "./hypercalls.ts";
 import { faultInSwitcher, state } from "./layout.ts";
 import { type Mode, type Quirks, quirksOf } from "./quirks.ts";

@@ -1,7 +1,8 @@
 import { access, segmentType } from "../../arch/descriptors.ts";
+import { gdtBytes } from "../host32/linux-gdt.ts";
 import { gdtEntry, guestRing } from "./abi.ts";
 import { changed, type Guest } from "./guest.ts";
-import { gdtBytes, state, switcherBase } from "./layout.ts";
+import { state, switcherBase } from "./layout.ts";
 import type { SwitcherPages } from "./switcher.ts";
 
 /** The guest's GDT: what it asks for, made harmless. */

@@ -1,7 +1,7 @@
 import { entry, pageFault } from "../../arch/paging-entries.ts";
 import { hex } from "../../machine/boot/memory-map.ts";
+import type { Host } from "../host32/host.ts";
 import type { FramePool } from "./frame-pool.ts";
-import type { Host } from "./host.ts";
 import { switcherDirectoryIndex } from "./layout.ts";
 import type { Quirks } from "./quirks.ts";
 

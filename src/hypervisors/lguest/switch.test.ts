@@ -2,9 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { Fault } from "../../cpu/core.ts";
 import { Access, walkLinear } from "../../cpu/page-walk.ts";
+import { trapFrame } from "../host32/host.ts";
 import { selector } from "./abi.ts";
 import { call, hostRegisters, init, replaceInstruction, report, testGuest } from "./guest.fixture.ts";
-import { trapFrame } from "./host.ts";
 import { regs, state as roState, switcherBase } from "./layout.ts";
 
 const registers = `

@@ -1,18 +1,18 @@
 import { CR4 } from "../../arch/control-registers.ts";
 import { systemType, TSS32 } from "../../arch/descriptors.ts";
 import { entry } from "../../arch/paging-entries.ts";
-import { gdtEntry, guestRing, hypercallVector, selector } from "./abi.ts";
-import { flatCode, flatData, gate, type Host, type HostCpu, machineCodeOf, tssDescriptor } from "./host.ts";
 import {
-  gdtBytes,
-  guestTss,
-  idtBytes,
-  pagesBytes,
-  regs,
-  state,
-  switcherBase,
-  switcherDirectoryIndex,
-} from "./layout.ts";
+  flatCode,
+  flatData,
+  gate,
+  type Host,
+  type HostCpu,
+  machineCodeOf,
+  tssDescriptor,
+} from "../host32/host.ts";
+import { gdtBytes, idtBytes } from "../host32/linux-gdt.ts";
+import { gdtEntry, guestRing, hypercallVector, selector } from "./abi.ts";
+import { guestTss, pagesBytes, regs, state, switcherBase, switcherDirectoryIndex } from "./layout.ts";
 import type { Quirks } from "./quirks.ts";
 import { switcherSource } from "./switcher-source.ts";
 

@@ -14,8 +14,7 @@ import { generalRegisters, offsetOf, segmentRegisters } from "../../state/layout
 import { Callouts } from "../host/callouts.ts";
 import { HostApic } from "../host/host-apic.ts";
 import { HostMemory } from "../host/host-memory.ts";
-import { gdtEntry, selector } from "./abi.ts";
-import { gdtBytes, idtBytes } from "./layout.ts";
+import { gdtBytes, idtBytes, linuxGdt, linuxSelector as selector } from "./linux-gdt.ts";
 
 /** The host's own part of the address space begins here: all of RAM below 896 MiB is mapped from this address on. */
 export const pageOffset = 0xc000_0000;
@@ -250,11 +249,11 @@ export class Host {
     const stackTop = pageOffset + memory.allocate(stackBytes) + stackBytes;
     const put = (number: number, descriptor: bigint): void =>
       memory.write64(GDT - pageOffset + 8 * number, descriptor);
-    put(gdtEntry.KERNEL_CS, flatCode(0));
-    put(gdtEntry.KERNEL_DS, flatData(0));
-    put(gdtEntry.USER_CS, flatCode(3));
-    put(gdtEntry.USER_DS, flatData(3));
-    put(gdtEntry.TSS, tssDescriptor(TSS) | (BigInt(systemType.busy) << 40n));
+    put(linuxGdt.KERNEL_CS, flatCode(0));
+    put(linuxGdt.KERNEL_DS, flatData(0));
+    put(linuxGdt.USER_CS, flatCode(3));
+    put(linuxGdt.USER_DS, flatData(3));
+    put(linuxGdt.TSS, tssDescriptor(TSS) | (BigInt(systemType.busy) << 40n));
     this.write32(TSS + TSS32.ESP0, stackTop);
     this.write32(TSS + TSS32.SS0, selector.KERNEL_DS);
     this.write32(TSS + TSS32.ioMapBase, TSS32.bytes);
