@@ -143,3 +143,18 @@ export class TestMachine {
     return this.vcpu.loop.counts.reasons.get(reason) ?? 0;
   }
 }
+
+/** The labels of the world switch that the host comes by from now on, in order. */
+export const traceLabels = ({ kernel }: TestMachine, labels: readonly string[]): string[] => {
+  const seen: string[] = [];
+  const names = new Map(labels.map((label) => [kernel.symbol(label), label]));
+  kernel.trace = {
+    run: (cpu, budget) => {
+      if (cpu.vmx.nonRoot) return cpu.processor.run(budget);
+      const name = names.get(Number(cpu.state.RIP));
+      if (name !== undefined) seen.push(name);
+      return cpu.processor.run(1);
+    },
+  };
+  return seen;
+};
