@@ -1,10 +1,11 @@
 import { machineCode } from "../../asm/index.ts";
 import { cpuModel } from "../../cpu/cpu-model.ts";
+import { HostKernel } from "../host/host-kernel.ts";
 import { UserContext } from "./context.ts";
 import type { Core } from "./core.ts";
 import { Akaros, type KernelEntry } from "./kernel.ts";
 import { type AkarosMode, bugsOf, context, contextType, frameRegisters, hw, pageBytes, sw, syscall, userAddress, vcpd, vm } from "./layout.ts"; // biome-ignore format: one list
-import type { Process, UserLevel } from "./process.ts";
+import type { Process, UserCore, UserLevel } from "./process.ts";
 import { userSelector } from "./trap-table.ts";
 
 /** A kernel with one process whose user level does as a test says. */
@@ -31,8 +32,8 @@ export class Bench implements UserLevel {
   readonly seen: Seen[] = [];
   /** What user level has been called for, and what it does then. */
   readonly calls: string[] = [];
-  onVcoreEntry: (core: Core) => void = (core) => this.halt(core);
-  onReturned: (core: Core) => void = (core) => this.halt(core);
+  onVcoreEntry: (core: UserCore) => void = (core) => this.halt(core);
+  onReturned: (core: UserCore) => void = (core) => this.halt(core);
   pages: { descriptor: number; vapic: number; access: number } | undefined;
 
   constructor(
@@ -45,10 +46,10 @@ export class Bench implements UserLevel {
   ) {
     const { mode = "fixed", processors = 1, minus = [], changeStubs } = options;
     const model = cpuModel("default", { processors, minus })!;
-    this.akaros = new Akaros(
-      { memoryBytes: 32 * MIB, processors, model },
-      { bugs: bugsOf(mode), ...(changeStubs === undefined ? {} : { changeStubs }) },
-    );
+    this.akaros = new Akaros(new HostKernel({ memoryBytes: 32 * MIB, processors, model }), {
+      bugs: bugsOf(mode),
+      ...(changeStubs === undefined ? {} : { changeStubs }),
+    });
     this.akaros.observer = (core, entry) => {
       const { state } = core.cpu;
       const frame = state.low32(entry === "syscall" ? "RDX" : "RDI");
@@ -67,17 +68,17 @@ export class Bench implements UserLevel {
     return this.akaros.kernel.memory;
   }
 
-  vcoreEntry(core: Core): void {
+  vcoreEntry(core: UserCore): void {
     this.calls.push(`vcore ${core.index}`);
     this.onVcoreEntry(core);
   }
-  returned(core: Core): void {
+  returned(core: UserCore): void {
     this.calls.push(`returned ${core.index}`);
     this.onReturned(core);
   }
 
   /** Make a system call from user level. */
-  call(core: Core, number: number, ...args: number[]): void {
+  call(core: UserCore, number: number, ...args: number[]): void {
     const at = this.process.vcpd(core.index) + vcpd.syscall;
     this.memory.write(at, new Uint8Array(syscall.bytes));
     this.memory.write32(at, number);
@@ -87,11 +88,11 @@ export class Bench implements UserLevel {
     state.RSI = 1n;
     state.RIP = BigInt(this.akaros.userSymbols.get("callKernel")!);
   }
-  result(core: Core): { error: number; result: number } {
+  result(core: UserCore): { error: number; result: number } {
     const at = this.process.vcpd(core.index) + vcpd.syscall;
     return { error: this.memory.read32(at + syscall.error), result: this.memory.read32(at + syscall.result) };
   }
-  halt(core: Core): void {
+  halt(core: UserCore): void {
     this.call(core, 39);
   }
 
@@ -175,7 +176,7 @@ export class Bench implements UserLevel {
       vapic: memory.physical(page(1)),
       access: memory.physical(page(2)),
     };
-    const ask = (core: Core): void => this.call(core, 34, count, userAddress.contexts + pageBytes, 1);
+    const ask = (core: UserCore): void => this.call(core, 34, count, userAddress.contexts + pageBytes, 1);
     this.onVcoreEntry = ask;
     this.onReturned = ask;
     this.until("syscall");

@@ -9,6 +9,8 @@ import { gdtBytes, gdtWords, linear, tss } from "./trap-table.ts";
 const stackBytes = 2 * pageBytes;
 const idtLimit = 16 * 256 - 1;
 const fullXcr0 = 3n;
+/** More than any function of the kernel's assembly takes. */
+const callBudget = 100_000;
 
 /** What happened on a core, counted. */
 export interface CoreCounters {
@@ -109,7 +111,7 @@ export class Core implements LoadingCore {
     const { cpu } = this;
     const kernel = this.#kernel;
     const before = kernel.sliceLeft;
-    kernel.sliceLeft = Number.POSITIVE_INFINITY;
+    kernel.sliceLeft = callBudget;
     cpu.begin(kernel.symbol(name));
     const { state } = cpu;
     state.RDI = rdi;

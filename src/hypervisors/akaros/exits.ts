@@ -1,15 +1,36 @@
 import { ExitReason } from "../../arch/vm-exit-reasons.ts";
 import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
-import { fieldSlot } from "../host/vmx-door.ts";
+import type { HostKernel } from "../host/host-kernel.ts";
+import { fieldSlot, type VmxDoor } from "../host/vmx-door.ts";
 import type { Core } from "./core.ts";
 import { slot } from "./guest-core.ts";
-import type { Akaros } from "./kernel.ts";
-import { contextType, entryFailed, frameRegisters, hw, perCpu, vm, vmFlag } from "./layout.ts";
+import {
+  type AkarosBugs,
+  contextType,
+  entryFailed,
+  frameRegisters,
+  hw,
+  perCpu,
+  vm,
+  vmFlag,
+} from "./layout.ts";
 import { readGuestMsr, writeGuestMsr } from "./msr-table.ts";
 import { vmmFlag } from "./process.ts";
 import { linear, userSelector } from "./trap-table.ts";
 
 /** A VM exit: the frame is completed from the VMCS, becomes the core's context, and the kernel looks whether it is its own affair. */
+
+/** The kernel, as exits need it. */
+export interface ExitKernel {
+  readonly kernel: HostKernel;
+  readonly door: VmxDoor;
+  readonly bugs: AkarosBugs;
+  readonly print: (byte: number) => void;
+  writtenMsrs(core: Core): Map<number, bigint>;
+  irq(core: Core, number: number, frame: number): void;
+  reflect(core: Core): boolean;
+  destroy(core: Core, status: number, says: string): void;
+}
 
 /** Lengths of the instructions that the kernel carries out itself. */
 const length = { VMCALL: 3, CPUID: 2, MSR: 2, XSETBV: 3 } as const;
@@ -20,9 +41,9 @@ const sysenter = sysenterFields.map(fieldSlot);
 const IA32_SYSENTER_CS = 0x174;
 
 /** True: dealt with, the guest goes on; false: the user-level scheduler's. */
-type ExitAction = (akaros: Akaros, core: Core, frame: number) => boolean;
+type ExitAction = (akaros: ExitKernel, core: Core, frame: number) => boolean;
 
-const advance = (akaros: Akaros, frame: number, by: number): true => {
+const advance = (akaros: ExitKernel, frame: number, by: number): true => {
   const { memory } = akaros.kernel;
   memory.write64(frame + vm.rip, memory.read64(frame + vm.rip) + BigInt(by));
   return true;
@@ -128,7 +149,7 @@ const actions = new Map<number, ExitAction>([
 ]);
 
 /** `stackFrame`: where the stub has put the general registers. */
-export const vmExit = (akaros: Akaros, core: Core, stackFrame: number): void => {
+export const vmExit = (akaros: ExitKernel, core: Core, stackFrame: number): void => {
   const { memory } = akaros.kernel;
   const { door } = akaros;
   const { cpu } = core;

@@ -1,15 +1,16 @@
 import type { ControlFieldName } from "../../arch/vmx-controls.ts";
-import { type HostConfiguration, HostKernel, hostKernelBytes, type Thread } from "../host/host-kernel.ts";
+import { type HostKernel, hostKernelBytes, type Thread } from "../host/host-kernel.ts";
 import { VmxDoor, vmInstruction } from "../host/vmx-door.ts";
 import { UserContext } from "./context.ts";
 import { Core } from "./core.ts";
 import { vmExit } from "./exits.ts";
-import { controlWords, GuestCore, slot } from "./guest-core.ts";
+import { controlWords, slot } from "./guest-core.ts";
 import {
-  type AkarosBugs, context, contextType, entryFailed, errno, hw, KERNBASE, kernelExit, pageBytes, RPL, reflectedMark, syscall, syscallNumber, userAddress, userGateDevice, vcpd, vector, vm, vmFlag,
+  type AkarosBugs, contextType, entryFailed, hw, KERNBASE, kernelExit, pageBytes, RPL, reflectedMark, userAddress, userGateDevice, vcpd, vector, vm, vmFlag,
 } from "./layout.ts"; // biome-ignore format: one list
 import { Process, type UserLevel } from "./process.ts";
 import { kernelStubs, userStubs } from "./stubs.ts";
+import { runSystemCalls } from "./system-calls.ts";
 import { fillIdt, linear, trapRecords, userSelector } from "./trap-table.ts";
 
 /** From where the assembly called the C part. */
@@ -27,6 +28,8 @@ export interface AkarosOptions {
 }
 
 const largePage = 0x20_0000;
+/** Of the kernel's memory, for itself. */
+const reservedBytes = 0x40_0000;
 /** A context that cannot be entered and not be told of becomes this, which faults. */
 const nowhere = 0xcafe_babe;
 
@@ -50,8 +53,7 @@ export class Akaros {
   readonly #irqHandlers = new Map<number, ((core: Core, frame: number) => void)[]>();
   #nextUserFrame: number;
 
-  constructor(configuration: HostConfiguration, { bugs, changeStubs = (text) => text }: AkarosOptions) {
-    const kernel = new HostKernel(configuration);
+  constructor(kernel: HostKernel, { bugs, changeStubs = (text) => text }: AkarosOptions) {
     this.kernel = kernel;
     this.bugs = bugs;
     this.door = new VmxDoor(kernel);
@@ -91,12 +93,13 @@ export class Akaros {
     this.kernel.stopping = true;
   }
 
-  /** Memory for processes: as whole large pages where it is one. Physical, or -1. */
+  /** Memory for processes: what is smaller than a large page comes from the kernel's own. Physical, or -1. */
   allocateFrames(bytes: number): number {
-    const alignment = bytes >= largePage ? largePage : pageBytes;
-    const at = Math.ceil(this.#nextUserFrame / alignment) * alignment;
-    if (at + bytes > this.kernel.pc.guest.lowBytes) return -1;
-    this.#nextUserFrame = at + bytes;
+    const { memory, pc } = this.kernel;
+    if (bytes < largePage) return bytes <= memory.free - reservedBytes ? memory.allocate(bytes) : -1;
+    const at = this.#nextUserFrame;
+    if (at + bytes > pc.guest.lowBytes) return -1;
+    this.#nextUserFrame = Math.ceil((at + bytes) / largePage) * largePage;
     return at;
   }
 
@@ -259,7 +262,7 @@ export class Akaros {
     if (number === vector.NMI || process === undefined) return;
     if (number === vector.syscall) {
       const at = core.context.frame;
-      this.#runCalls(core, process, Number(memory.read64(at + hw.rdi)), memory.read32(at + hw.rsi));
+      runSystemCalls(this, core, Number(memory.read64(at + hw.rdi)), memory.read32(at + hw.rsi));
       return;
     }
     if (number === vector.PF) {
@@ -436,111 +439,7 @@ export class Akaros {
 
   #syscalls(core: Core, calls: number, count: number, frame: number): void {
     core.context.take(contextType.SW, frame);
-    if (core.process !== undefined) this.#runCalls(core, core.process, calls, count);
-  }
-
-  #runCalls(core: Core, process: Process, calls: number, count: number): void {
-    const { memory } = this.kernel;
-    for (let n = 0; n < Math.min(count, 64); n++) {
-      const address = calls + n * syscall.bytes;
-      const at = process.memory.physical(address);
-      if (at < 0 || address % 8 !== 0 || at + syscall.bytes > this.kernel.pc.guest.lowBytes) {
-        this.destroy(core, 1, "a system call outside the process");
-        return;
-      }
-      const number = memory.read32(at);
-      const args = [0, 1, 2].map((k) => memory.readNumber(at + syscall.arguments + 8 * k));
-      const result = this.#call(core, process, number, args as [number, number, number]);
-      memory.write32(at + syscall.error, result < 0 ? -result : 0);
-      memory.write64(at + syscall.result, BigInt(result < 0 ? -1 : result));
-      memory.write32(at + syscall.flags, syscall.done);
-      if (process.ended !== undefined) return;
-    }
-  }
-
-  /** The result, or an error number negated. */
-  #call(
-    core: Core,
-    process: Process,
-    number: number,
-    [first, second, third]: readonly [number, number, number],
-  ): number {
-    switch (number) {
-      case syscallNumber.null:
-        return 0;
-      case syscallNumber.destroy:
-        this.destroy(core, first, "it ended itself");
-        return 0;
-      case syscallNumber.mmap: {
-        const host = second > 0 ? this.allocateFrames(second) : -1;
-        const fits = host >= 0 && process.memory.mmap({ start: first, length: second, host });
-        return fits ? 0 : -errno.EINVAL;
-      }
-      case syscallNumber.munmap:
-        return process.memory.munmap(first, second) ? 0 : -errno.EINVAL;
-      case syscallNumber.vmmSetup:
-        return this.#vmmSetup(core, process, first, second, third);
-      case syscallNumber.popContext:
-        return this.#popContext(core, process, first);
-      case syscallNumber.pokeGuest:
-        this.poke(process, first);
-        return 0;
-      case syscallNumber.haltCore: {
-        const pending = process.vcpd(core.index) + vcpd.notifPending;
-        if (this.kernel.memory.read32(pending) === 0) core.halted = true;
-        else this.kernel.memory.write32(pending, 0);
-        return 0;
-      }
-      default:
-        return -errno.ENOSYS;
-    }
-  }
-
-  /** `table`: for each guest core the addresses of posted-interrupt descriptor, virtual-APIC page and APIC-access page. */
-  #vmmSetup(core: Core, process: Process, count: number, table: number, flags: number): number {
-    if (this.controls === undefined) return -errno.ENODEV;
-    if (process.machine !== undefined || count < 1 || count > 64) return -errno.EINVAL;
-    const { memory } = this.kernel;
-    const guestCores: GuestCore[] = [];
-    for (let id = 0; id < count; id++) {
-      const row = process.memory.physical(table + 24 * id);
-      if (row < 0) return -errno.EFAULT;
-      const [postedDescriptor, virtualApic, apicAccess] = [0, 8, 16].map((at) =>
-        process.memory.physical(memory.readNumber(row + at)),
-      ) as [number, number, number];
-      if (Math.min(postedDescriptor, virtualApic, apicAccess) < 0) return -errno.EFAULT;
-      guestCores.push(
-        new GuestCore(
-          id,
-          {
-            kernel: this.kernel,
-            door: this.door,
-            core,
-            bugs: this.bugs,
-            exitRip: linear(this.kernel.symbol("vmExit")),
-          },
-          { postedDescriptor, virtualApic, apicAccess },
-          process.memory,
-          this.controls,
-        ),
-      );
-    }
-    process.machine = { guestCores, exits: new Array<number>(72).fill(0), writtenMsrs: new Map(), flags };
-    return count;
-  }
-
-  #popContext(core: Core, process: Process, address: number): number {
-    const from = process.memory.physical(address);
-    if (from < 0 || from + context.bytes > this.kernel.pc.guest.lowBytes) return -errno.EFAULT;
-    if (!process.notificationsDisabled(core.index)) return -errno.EINVAL;
-    this.finalize(core);
-    core.context.copyFrom(from);
-    if (!core.context.secure(this.bugs)) {
-      this.destroy(core, 1, "a context of no type");
-      return 0;
-    }
-    process.setNotificationsDisabled(core.index, false);
-    return 0;
+    runSystemCalls(this, core, calls, count);
   }
 
   /** Something has happened that the user-level scheduler of a core should look at. */

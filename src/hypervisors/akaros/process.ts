@@ -1,15 +1,21 @@
 import type { HostMemory } from "../host/host-memory.ts";
-import type { Core } from "./core.ts";
+import type { HostProcessor } from "../host/host-processor.ts";
 import type { GuestCore } from "./guest-core.ts";
 import { pageBytes, userAddress, userGateDevice, vcpd } from "./layout.ts";
 import { ProcessMemory } from "./process-memory.ts";
 
+/** A core as user level sees it. */
+export interface UserCore {
+  readonly index: number;
+  readonly cpu: HostProcessor;
+}
+
 /** What of a process is TypeScript: its user level. It runs when a core comes to one of the two gates. */
 export interface UserLevel {
   /** A virtual core begins anew: something has happened to what ran on it, or nothing ever has. */
-  vcoreEntry(core: Core): void;
+  vcoreEntry(core: UserCore): void;
   /** A system call is back. */
-  returned(core: Core): void;
+  returned(core: UserCore): void;
 }
 
 /** Of a process: its virtual machine. */

@@ -1,16 +1,14 @@
 import { VirtualApic, virtualizedRegisters } from "../../arch/virtual-apic.ts";
 import { ExitReason, exitReasonName } from "../../arch/vm-exit-reasons.ts";
-import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
 import { VirtioConsole } from "../../devices/virtio-console.ts";
 import type { PcConfiguration, PcOutputs, PcStop } from "../../machine/pc-doors.ts";
-import { GuestBoard } from "../host/guest-board.ts";
-import { GuestMemoryMap } from "../host/guest-memory-map.ts";
+import type { GuestBoard } from "../host/guest-board.ts";
+import type { GuestMemoryMap } from "../host/guest-memory-map.ts";
 import { performMmio } from "../host/mmio-instruction.ts";
-import type { Core } from "./core.ts";
 import { GuestThread, hasVirtualRequest } from "./guest-thread.ts";
 import type { Akaros } from "./kernel.ts";
 import { context, entryFailed, kernelExit, pageBytes, syscall, syscallNumber, userAddress, vcpd, vector } from "./layout.ts"; // biome-ignore format: one list
-import { type Process, type UserLevel, vmmFlag } from "./process.ts";
+import { type Process, type UserCore, type UserLevel, vmmFlag } from "./process.ts";
 import { VirtioMmio } from "./virtio-mmio.ts";
 
 const video = { start: 0xa_0000, bytes: 0x2_0000 } as const;
@@ -33,11 +31,15 @@ const APIC_ICR = 0x300;
 
 export interface VmmSurroundings {
   readonly akaros: Akaros;
+  readonly board: GuestBoard;
+  readonly memory: GuestMemoryMap;
   readonly configuration: PcConfiguration;
   readonly outputs: PcOutputs;
   /** The process has its memory and its guest core: fill it and say where the guest begins. */
   readonly load: (vmm: Vmm, thread: GuestThread) => void;
-  readonly mmioConsole?: (bytes: Uint8Array) => void;
+  readonly mmioConsole: (bytes: Uint8Array) => void;
+  /** The guest's machine has stopped. */
+  readonly end: (stop: PcStop) => void;
 }
 
 type Call = readonly [number: number, ...args: number[]];
@@ -52,7 +54,8 @@ export class Vmm implements UserLevel {
   readonly board: GuestBoard;
   readonly console: VirtioConsole;
   thread: GuestThread | undefined;
-  stop: PcStop | undefined;
+  /** The guest's machine has stopped: nothing is scheduled any more. */
+  hasEnded = false;
   /** Why the guest was killed. */
   verdict: string | undefined;
   readonly #around: VmmSurroundings;
@@ -62,24 +65,11 @@ export class Vmm implements UserLevel {
 
   constructor(around: VmmSurroundings) {
     this.#around = around;
-    const { akaros, configuration, outputs, mmioConsole } = around;
-    const { kernel } = akaros;
+    const { akaros, board, memory, outputs, mmioConsole } = around;
     this.process = akaros.createProcess(this);
-    this.memory = new GuestMemoryMap(kernel.pc.guest);
-    this.board = new GuestBoard({
-      configuration,
-      outputs,
-      clock: kernel.callouts,
-      memory: this.memory,
-      pins: () => this.#pins(),
-      timeStamp: () => BigInt(kernel.pc.clock.nowNs),
-      spendTime: (ns) => {
-        kernel.pc.clock.nowNs += ns;
-      },
-      halt: (stop) => this.end(stop),
-    });
-    this.console = new VirtioConsole((bytes) => mmioConsole?.(bytes));
-    const { memory, board } = this;
+    this.board = board;
+    this.memory = memory;
+    this.console = new VirtioConsole(mmioConsole);
     const dma = {
       read: (address: number, bytes: number) => memory.readBytes(address, bytes),
       write: (address: number, bytes: Uint8Array) => memory.writeBytes(address, bytes),
@@ -121,7 +111,7 @@ export class Vmm implements UserLevel {
     this.thread = thread;
   }
 
-  vcoreEntry(core: Core): void {
+  vcoreEntry(core: UserCore): void {
     const { thread } = this;
     if (thread !== undefined) {
       const { memory } = this.#around.akaros.kernel;
@@ -132,7 +122,7 @@ export class Vmm implements UserLevel {
     } else this.#advanceMain(core, 0);
   }
 
-  returned(core: Core): void {
+  returned(core: UserCore): void {
     const { memory } = this.#around.akaros.kernel;
     if (this.#isSetUp) this.#schedule(core);
     else
@@ -142,7 +132,7 @@ export class Vmm implements UserLevel {
       );
   }
 
-  #advanceMain(core: Core, result: number): void {
+  #advanceMain(core: UserCore, result: number): void {
     const step = this.#setUp.next(result);
     this.#isSetUp = step.done === true;
     if (step.done) this.#schedule(core);
@@ -150,7 +140,7 @@ export class Vmm implements UserLevel {
   }
 
   /** Make a system call from user level, when the gate is left. */
-  #call(core: Core, number: number, ...args: readonly number[]): void {
+  #call(core: UserCore, number: number, ...args: readonly number[]): void {
     const { akaros } = this.#around;
     const { memory } = akaros.kernel;
     const at = this.process.vcpd(core.index) + vcpd.syscall;
@@ -164,9 +154,9 @@ export class Vmm implements UserLevel {
     state.RIP = BigInt(akaros.userSymbols.get("callKernel")!);
   }
 
-  #schedule(core: Core): void {
+  #schedule(core: UserCore): void {
     const { thread } = this;
-    if (this.stop !== undefined || thread === undefined) {
+    if (this.hasEnded || thread === undefined) {
       this.#around.akaros.kernel.stopping = true;
       this.#call(core, syscallNumber.destroy, 0);
     } else if (thread.waiting) this.#call(core, syscallNumber.haltCore);
@@ -176,38 +166,24 @@ export class Vmm implements UserLevel {
     }
   }
 
-  /** A device, or the process itself, ends the machine. */
-  end(stop: PcStop): void {
-    this.stop ??= stop;
-    this.#around.akaros.kernel.stopping = true;
+  /** The guest halts, and an interrupt would wake it. */
+  get takesInterrupts(): boolean {
+    return this.thread?.waiting === true && (this.thread.get64("rflags") & RFLAGS_IF) !== 0n;
   }
 
   #kill(says: string): void {
     this.verdict ??= says;
     this.#around.outputs.unimplemented?.(`guest killed: ${says}`);
-    this.end({ kind: "triple-fault", processor: 0 });
+    this.#around.end({ kind: "triple-fault", processor: 0 });
   }
 
   // --- interrupts: the local APIC's model takes them from the board, the processor's virtual APIC has them delivered
 
-  #pins(): ProcessorPins {
-    const ignore = (): void => {};
-    return {
-      interruptRequest: (pending) => {
-        if (pending) this.#postPending();
-      },
-      nmi: ignore,
-      init: ignore,
-      startup: ignore,
-      smi: ignore,
-      apicPage: ignore,
-    };
-  }
-
-  #postPending(): void {
+  /** What is pending in the board's local APIC goes to the guest core. */
+  postPending(): void {
     const { akaros } = this.#around;
     const { thread } = this;
-    const apic = this.board?.apics[0];
+    const apic = this.board.apics[0];
     const guestCore = this.process.machine?.guestCores[0];
     if (thread === undefined || apic === undefined || guestCore === undefined) return;
     while (apic.hasInterrupt()) {
@@ -253,7 +229,7 @@ export class Vmm implements UserLevel {
 
   // --- the controller of the guest thread
 
-  #answer(core: Core, thread: GuestThread): void {
+  #answer(core: UserCore, thread: GuestThread): void {
     const reason = thread.get("exitReason");
     thread.set("trapInject", 0);
     if (reason & entryFailed) {
@@ -333,7 +309,7 @@ export class Vmm implements UserLevel {
   }
 
   /** An access to memory that is a device, or nothing: nothing reads as ones. */
-  #access(core: Core, thread: GuestThread, address: number): void {
+  #access(core: UserCore, thread: GuestThread, address: number): void {
     const access = thread.access(this.memory, core.cpu.processor);
     if (access === undefined) {
       this.#killAt(thread, `an access to 0x${address.toString(16)} by an instruction that is not emulated`);
