@@ -87,7 +87,7 @@ export abstract class VirtualMachine implements ImageRunner {
       clock: kernel.callouts,
       memory: this.memory,
       pins: (index) => this.pins(index),
-      timeStamp: () => BigInt(kernel.pc.clock.nowNs),
+      timeStamp: (index) => this.timeStamp(index),
       spendTime: (ns) => {
         kernel.pc.clock.nowNs += ns;
       },
@@ -97,6 +97,11 @@ export abstract class VirtualMachine implements ImageRunner {
 
   /** What the virtual local APIC of a virtual processor drives; the board asks while it is made. */
   protected abstract pins(index: number): ProcessorPins;
+
+  /** RDTSC on a virtual processor. */
+  protected timeStamp(_index: number): bigint {
+    return BigInt(this.kernel.pc.clock.nowNs);
+  }
 
   /** The guest has ended its machine, or its hypervisor has. */
   end(stop: PcStop): void {

@@ -17,7 +17,7 @@ const localApicOnly =
       clock: kernel.callouts,
       bus: new ApicBus(() => {}),
       pins: {
-      interruptRequest: () => vm().pins(0).interruptRequest(true),
+      interruptRequest: () => vm().vcpus[0]?.loop.interruptRequest(),
       nmi() {}, init() {}, startup() {}, smi() {}, apicPage() {},
     }, // biome-ignore format: one record
       externalVector: () => 0xff,

@@ -223,7 +223,7 @@ const expectsVectoring = new Set<number>([
 ]);
 
 /** Who deals with the exit. `fail`: VMLAUNCH or VMRESUME itself did not succeed. */
-export const handleExit = (vcpu: ExitingVcpu, fail: boolean): 0 | 1 => {
+export const answerExit = (vcpu: ExitingVcpu, fail: boolean): 0 | 1 => {
   const { vmx, run, exitReason, idtVectoring } = vcpu;
   // In the original's order: a failed instruction after a failed entry looks like another failed entry.
   const isStale = fail && !vmx.around.kvm.quirks.believesStaleFields;

@@ -1,15 +1,17 @@
+import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
 import { highest } from "../../devices/vector-set.ts";
 import { memoryMap } from "../../machine/board-map.ts";
-import type { BootRefusal } from "../../machine/boot/load-plan.ts";
+import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
-import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
-import { GuestBoard } from "../host/guest-board.ts";
+import type { PcOutputs } from "../../machine/pc-doors.ts";
+import type { GuestBoard } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
 import { guestSegments } from "../host/guest-memory-map.ts";
-import { HostKernel, hostKernelBytes, type Thread } from "../host/host-kernel.ts";
+import { hostKernelBytes, type Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
+import { guestRefusal, VirtualMachine } from "../host/virtual-machine.ts";
 import type { KernelDevices } from "./kernel-devices.ts";
-import { type Irqchip, Kvm, type KvmVcpu, type KvmVm } from "./kvm.ts";
+import { type Irqchip, Kvm, type KvmVcpu, type KvmVm, vcpuPins } from "./kvm.ts";
 import { errno, KvmExit } from "./kvm-run.ts";
 import { KvmSystem } from "./kvm-system.ts";
 
@@ -48,71 +50,51 @@ const irqchipOf = (board: GuestBoard): Irqchip => ({
   line: (irq) => board.chipset.ioApic.pin(irq),
 });
 
-export class KvmMachine {
-  readonly kernel: HostKernel;
-  readonly board: GuestBoard;
+export class KvmMachine extends VirtualMachine {
   readonly vm: KvmVm;
-  /** Why the machine stopped; undefined while it runs. */
-  stop: PcStop | undefined;
   /** Why the guest was killed. */
   verdict: string | undefined;
   readonly #outputs: PcOutputs;
-  #isStopRequested = false;
 
   /** One sentence where the guest cannot be had on this processor. */
   static create(
     bootable: BootableMachine,
     outputs: PcOutputs,
-    mode: KvmMode = "fixed",
     kept?: WebAssembly.Memory,
+    mode: KvmMode = "fixed",
   ): KvmMachine | BootRefusal {
+    const refusal = guestRefusal(bootable);
+    if (refusal !== undefined) return refusal;
     const { configuration, plan } = bootable;
-    const { model, processors, memoryBytes, seed } = configuration;
+    const { model, processors } = configuration;
+    if (!model.has("enableEPT"))
+      return refuse(`KVM needs VT-x with EPT, which the processor (${model.name}) has not`);
+    if (!model.has("unrestrictedGuest") && (plan.cpu.mode !== "long64" || processors > 1))
+      return refuse(
+        `KVM needs unrestricted guests for more than one processor in 64-bit mode, and the processor (${model.name}) has them not`,
+      );
+    return new KvmMachine(bootable, outputs, kept, mode);
+  }
+
+  private constructor(
+    bootable: BootableMachine,
+    outputs: PcOutputs,
+    kept: WebAssembly.Memory | undefined,
+    mode: KvmMode,
+  ) {
+    super(bootable, outputs, kept);
+    const { kernel } = this;
+    this.#outputs = outputs;
     const { unimplemented } = outputs;
-    const told = unimplemented === undefined ? {} : { unimplemented };
-    const needsVtx = { message: `KVM needs VT-x with EPT, which ${model.name} as configured does not have` };
-    if (!model.has("VMX") || !model.has("enableEPT")) return needsVtx;
-    const kernel = new HostKernel({
-      memoryBytes: memoryBytes + hostKernelBytes,
-      processors,
-      model,
-      seed,
-      ...(kept === undefined ? {} : { keptMemory: kept }),
-      ...told,
-    });
     const system = KvmSystem.load(kernel, {
       mode,
       ...(unimplemented === undefined ? {} : { reportUnimplemented: unimplemented }),
     });
-    if (typeof system === "number") return needsVtx;
-    if (!system.controls.has("unrestrictedGuest") && (plan.cpu.mode !== "long64" || processors > 1))
-      return {
-        message: `KVM without unrestricted guests starts one processor, in 64-bit mode; this would begin in ${plan.cpu.mode} mode with ${processors}`,
-      };
-    return new KvmMachine(new Kvm(system), bootable, outputs);
-  }
-
-  private constructor(kvm: Kvm, bootable: BootableMachine, outputs: PcOutputs) {
-    const { configuration } = bootable;
-    const { kernel } = kvm.system;
-    this.kernel = kernel;
-    this.#outputs = outputs;
-    this.vm = kvm.createVm();
-    const { clock } = kernel.pc;
-    this.board = new GuestBoard({
-      configuration,
-      outputs,
-      clock: kernel.callouts,
-      memory: this.vm.memory.map,
-      pins: (index) => this.vm.pins(index),
-      timeStamp: (index) => this.#timeStamp(index),
-      spendTime: (ns) => {
-        clock.nowNs += ns;
-      },
-      halt: (stop) => this.#end(stop),
-    });
+    if (typeof system === "number") throw new Error(`a processor with EPT that KVM cannot use: ${system}`);
+    const kvm = new Kvm(system);
+    this.vm = kvm.createVm(this.memory);
     this.vm.createIrqchip(irqchipOf(this.board));
-    const segments = guestSegments(kernel.pc.guest, hostKernelBytes, configuration.memoryBytes);
+    const segments = guestSegments(kernel.pc.guest, hostKernelBytes, bootable.configuration.memoryBytes);
     if (segments === undefined) throw new Error("the host has less memory than it was made with");
     segments.forEach(({ guest, host, length }, slot) => {
       const region = {
@@ -128,10 +110,17 @@ export class KvmMachine {
     this.#boot(kvm, bootable);
   }
 
-  /** RDTSC on a virtual processor. */
-  #timeStamp(index: number): bigint {
-    const offset = this.vm.vcpus[index]?.loop.vmx.core.state.tscOffset ?? 0n;
-    return BigInt.asUintN(64, BigInt(this.kernel.pc.clock.nowNs) + offset);
+  protected override pins(index: number): ProcessorPins {
+    return vcpuPins(() => this.vm?.vcpus[index]);
+  }
+
+  protected override timeStamp(index: number): bigint {
+    const offset = this.vm?.vcpus[index]?.loop.vmx.core.state.tscOffset ?? 0n;
+    return BigInt.asUintN(64, super.timeStamp(index) + offset);
+  }
+
+  takesInterrupts(): boolean {
+    return this.vm.vcpus.some((vcpu) => vcpu?.loop.isBlocked && vcpu.loop.isInterruptible);
   }
 
   #boot(kvm: Kvm, bootable: BootableMachine): void {
@@ -167,15 +156,10 @@ export class KvmMachine {
     });
   }
 
-  #end(stop: PcStop): void {
-    this.stop ??= stop;
-    this.kernel.stopping = true;
-  }
-
   #kill(vcpu: KvmVcpu, says: string): false {
     this.verdict ??= `vCPU ${vcpu.id}: ${says}`;
     this.#outputs.unimplemented?.(`guest killed: ${this.verdict}`);
-    this.#end({ kind: "triple-fault", processor: vcpu.id });
+    this.end({ kind: "triple-fault", processor: vcpu.id });
     return false;
   }
 
@@ -230,23 +214,6 @@ export class KvmMachine {
         size === 1 ? buffer.getUint8(0) : size === 2 ? buffer.getUint16(0, true) : buffer.getUint32(0, true);
       this.board.writePort(port, value, size);
     } else buffer.setUint32(0, this.board.readPort(port, size), true);
-  }
-
-  /** As Pc.run. */
-  run(maximum: number, warp: boolean): PcStop {
-    const stop = this.kernel.run(maximum, warp);
-    if (this.stop !== undefined) return this.stop;
-    if (this.#isStopRequested) {
-      this.#isStopRequested = false;
-      return { kind: "interrupted" };
-    }
-    return stop;
-  }
-
-  /** End `run` soon. */
-  interrupt(): void {
-    this.#isStopRequested = true;
-    this.kernel.stopping = true;
   }
 }
 

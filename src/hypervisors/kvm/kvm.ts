@@ -60,11 +60,11 @@ export class KvmVm {
   irqchip: Irqchip | undefined;
   tssAddr = 0;
 
-  constructor(kvm: KvmSystem) {
+  constructor(kvm: KvmSystem, map: GuestMemoryMap) {
     this.kvm = kvm;
     const { memory, cpus } = kvm.kernel;
     const { capability } = cpus[0]!.vmx;
-    this.memory = new VmMemory(memory, new GuestMemoryMap(memory.physical), {
+    this.memory = new VmMemory(memory, map, {
       has1GPages: capability.has("ept1GPages"),
       has2MPages: capability.has("ept2MPages"),
     });
@@ -116,31 +116,17 @@ export class KvmVm {
     this.irqchip.line(irq).set(level);
     return 0;
   }
-
-  /** What a local APIC in the kernel drives. */
-  pins(index: number): ProcessorPins {
-    const loop = (): VcpuLoop | undefined => this.vcpus[index]?.loop;
-    return {
-      interruptRequest: () => loop()?.interruptRequest(),
-      nmi: () => this.vcpus[index]?.nmi(),
-      init: () => {
-        const vcpu = loop();
-        if (vcpu === undefined) return;
-        vcpu.initPending = true;
-        vcpu.sipiVector = undefined;
-        vcpu.interruptRequest();
-      },
-      startup: (vector) => {
-        const vcpu = loop();
-        if (vcpu === undefined) return;
-        vcpu.sipiVector ??= vector;
-        vcpu.kick();
-      },
-      smi() {},
-      apicPage: () => {},
-    };
-  }
 }
+
+/** What a local APIC in the kernel drives; the virtual processor may come after it. */
+export const vcpuPins = (vcpu: () => KvmVcpu | undefined): ProcessorPins => ({
+  interruptRequest: () => vcpu()?.loop.interruptRequest(),
+  nmi: () => vcpu()?.nmi(),
+  init: () => vcpu()?.loop.signalInit(),
+  startup: (vector) => vcpu()?.loop.signalStartup(vector),
+  smi() {},
+  apicPage() {},
+});
 
 /** A virtual processor and its ioctls. But for `ioctlRun` they answer at once; `cpu` is the processor that the caller runs on. */
 export class KvmVcpu {
@@ -384,9 +370,9 @@ export class Kvm {
   readonly apiVersion = 12;
   /** KVM_GET_VCPU_MMAP_SIZE: the kvm_run page, and a page for data of I/O. */
   readonly vcpuMmapSize = 8192;
-  /** KVM_CREATE_VM */
-  createVm(): KvmVm {
-    return new KvmVm(this.system);
+  /** KVM_CREATE_VM. `map`: of the guest's memory as its devices see it. */
+  createVm(map = new GuestMemoryMap(this.system.kernel.memory.physical)): KvmVm {
+    return new KvmVm(this.system, map);
   }
   /** KVM_CHECK_EXTENSION: 0 where there is no such thing. */
   checkExtension(name: string): number {

@@ -9,7 +9,7 @@ import { takeInit, takeStartup } from "../../cpu/reset.ts";
 import { hostVector, type Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import { EmulatedBus } from "./emulated-bus.ts";
-import { handleExit } from "./exit-table.ts";
+import { answerExit } from "./exit-table.ts";
 import type { ExitingVcpu } from "./exiting-vcpu.ts";
 import { eventType, field, interruption } from "./fields.ts";
 import { loadControlState, storeControlState } from "./guest-state.ts";
@@ -51,6 +51,8 @@ export class VcpuLoop implements ExitingVcpu {
   /** The guest may be running, or is just about to: a kick must interrupt its processor. */
   guestMode = false;
   isBlocked = false;
+  /** RFLAGS.IF of the guest when it went to sleep. */
+  isInterruptible = false;
   isRunning = false;
   /** INIT and a start-up IPI that have arrived. */
   initPending = false;
@@ -258,6 +260,16 @@ export class VcpuLoop implements ExitingVcpu {
     this.kick();
   }
 
+  signalInit(): void {
+    this.initPending = true;
+    this.sipiVector = undefined;
+    this.interruptRequest();
+  }
+  signalStartup(vector: number): void {
+    this.sipiVector ??= vector;
+    this.kick();
+  }
+
   // --- KVM_RUN
 
   /** vcpu_load, run until there is something for the caller, vcpu_put: 0, or an error. */
@@ -301,7 +313,7 @@ export class VcpuLoop implements ExitingVcpu {
             vmx.cpu.begin(this.#symbols.kvmInterruptWindow);
             if (!vmx.cpu.proceed()) yield* vmx.cpu.rest();
           }
-          goesOn = handleExit(this, fail);
+          goesOn = answerExit(this, fail);
         }
       } else yield* this.#block();
       if (goesOn === 0) return this.#leave(0);
@@ -444,6 +456,7 @@ export class VcpuLoop implements ExitingVcpu {
   *#block(): Thread {
     const { vmx } = this;
     const { cpu } = vmx;
+    this.isInterruptible = (vmx.read32(field["guest.rflags"]) & Number(RFLAGS.IF)) !== 0;
     this.put();
     while (!this.#mayRun() && !this.signal) {
       this.isBlocked = true;
