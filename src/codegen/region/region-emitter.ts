@@ -143,7 +143,7 @@ export class RegionEmitter {
       code.get(emitter.memory.slow).if();
       code.i32(0).set(emitter.memory.slow);
       const next = instruction.at + recordBytes;
-      code.i32(next).memory("i32.load", record.handler).i32(this.#stale).op("i32.eq").if();
+      code.i32(instruction.at).memory("i32.load", record.handler).i32(this.#stale).op("i32.eq").if();
       const jump = emitter.effects.find((effect) => effect.kind === "jump");
       if (jump === undefined) frame.toRecord(next);
       else {
