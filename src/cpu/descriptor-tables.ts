@@ -2,18 +2,29 @@ import { CR4 } from "../arch/control-registers.ts";
 import { selectorTI, systemType } from "../arch/descriptors.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import type { Instruction } from "../isa/instruction.ts";
+import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
 import { type Descriptor, fetchDescriptor, fetchUpperHalf, markDescriptor } from "./descriptors.ts";
 import { cpl, is64Bit, isCanonical, isIa32e } from "./mode.ts";
 import {
   effectiveAddress,
+  effectiveAddress32,
   memoryOperand,
   readMemoryOperand,
   readOperand,
   writeMemoryOperand,
   writeOperand,
 } from "./operands.ts";
-import { GP, isNull, NP, nullSegment, probeMemory, selectorOf, setSegment } from "./segmentation.ts";
+import {
+  GP,
+  isNull,
+  NP,
+  nullSegment,
+  probeMemory,
+  readMemoryNumber,
+  selectorOf,
+  setSegment,
+} from "./segmentation.ts";
 
 /** Descriptor-table instructions: SGDT ... LTR, LAR, LSL, VERR, VERW (SDM Vol. 2, their "Operation" sections). */
 
@@ -43,11 +54,33 @@ const storeTable =
 export const SGDT = storeTable("GDTR");
 export const SIDT = storeTable("IDTR");
 
+const tableOffsets = {
+  GDTR: { base: offsetOf("GDTR.base"), limit: offsetOf("GDTR.limit") },
+  IDTR: { base: offsetOf("IDTR.base"), limit: offsetOf("IDTR.limit") },
+} as const;
+
+/** The same with 32-bit addresses outside 64-bit mode, without a bigint: 32-bit hypervisors change tables at each switch of worlds. */
+const loadTable32 = (core: Core, instruction: Instruction, table: "GDTR" | "IDTR"): Fault | undefined => {
+  const operand = memoryOperand(instruction, 0);
+  const offset = effectiveAddress32(core, operand);
+  const limit = readMemoryNumber(core, operand.segment, offset, 2);
+  if (limit instanceof Fault) return limit;
+  const base = readMemoryNumber(core, operand.segment, (offset + 2) >>> 0, 4);
+  if (base instanceof Fault) return base;
+  const at = tableOffsets[table];
+  const { view } = core.state;
+  view.setUint32(at.limit, limit, true);
+  view.setUint32(at.base, instruction.operandSize === 16 ? base & 0xff_ffff : base, true);
+  view.setUint32(at.base + 4, 0, true);
+  return undefined;
+};
+
 const loadTable =
   (table: "GDTR" | "IDTR"): Procedure =>
   (core, instruction) => {
     const { state } = core;
     const long = is64Bit(state);
+    if (!long && instruction.addressSize === 32) return loadTable32(core, instruction, table);
     const limit = readMemoryOperand(core, instruction, 0, 2);
     if (limit instanceof Fault) return limit;
     let base = readMemoryOperand(core, instruction, 0, long ? 8 : 4, 2);

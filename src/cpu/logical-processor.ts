@@ -60,6 +60,7 @@ const activityHlt = 1;
 
 const ripOffset = offsetOf("RIP");
 const codeBaseOffset = offsetOf("codeBase");
+const codeSegmentOffset = offsetOf("CS.base");
 const exitKindOffset = offsetOf("exitKind");
 const exitRecordOffset = offsetOf("exitRecord");
 const exitBudgetOffset = offsetOf("exitBudget");
@@ -187,8 +188,10 @@ export class LogicalProcessor implements Core, RunningProcessor {
     engine.tlb.refresh(state, this.index, this.#code.mode.number, vmx === undefined ? 0 : vmx.world);
     this.#code.noteBreakpoints();
     this.memory.long = this.#code.mode.codeSize === 64;
-    if (this.memory.long) state.codeBase = 0n;
-    else state.codeBase = state["CS.base"];
+    const { view } = state;
+    const { long } = this.memory;
+    view.setUint32(codeBaseOffset, long ? 0 : view.getUint32(codeSegmentOffset, true), true);
+    view.setUint32(codeBaseOffset + 4, long ? 0 : view.getUint32(codeSegmentOffset + 4, true), true);
   }
 
   #count(instructions: number): void {

@@ -1,4 +1,5 @@
 import type { Instruction, MemoryOperand } from "../isa/instruction.ts";
+import { offsetOf } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
 import { dataWrite, probeLinear } from "./linear-memory.ts";
 import { linearAddress, readMemory, selectorOf, writeMemory } from "./segmentation.ts";
@@ -10,6 +11,27 @@ const encodedSegments = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
 /** Offset of the following instruction. */
 export const nextRip = (core: Core, instruction: Instruction): bigint =>
   BigInt.asUintN(instruction.codeSize, core.state.RIP + BigInt(instruction.length));
+
+const ripOffset = offsetOf("RIP");
+
+/** Go on at the following instruction, wherever RIP is by now: `low` and `high` are the halves of the instruction's own. */
+export const goPast = (core: Core, instruction: Instruction, low: number, high: number): void => {
+  const { view } = core.state;
+  const sum = low + instruction.length;
+  const carry = sum > 0xffff_ffff ? 1 : 0;
+  view.setUint32(ripOffset, instruction.codeSize === 16 ? sum & 0xffff : sum >>> 0, true);
+  view.setUint32(ripOffset + 4, instruction.codeSize === 64 ? (high + carry) >>> 0 : 0, true);
+};
+
+/** Effective address of a memory operand with 32-bit addressing, without a bigint. */
+export const effectiveAddress32 = (core: Core, operand: MemoryOperand): number => {
+  const { view } = core.state;
+  let address = Number(BigInt.asIntN(32, operand.displacement));
+  if (typeof operand.base === "number") address += view.getInt32(8 * operand.base, true);
+  if (operand.index !== undefined)
+    address += Math.imul(view.getInt32(8 * operand.index, true), operand.scale);
+  return address >>> 0;
+};
 
 /** Effective address of a memory operand: (base + index * scale + displacement) truncated to the address size. */
 export const effectiveAddress = (core: Core, instruction: Instruction, operand: MemoryOperand): bigint => {

@@ -9,7 +9,7 @@ import { callFar, jumpFar } from "./far-transfer.ts";
 import { FXRSTOR, FXSAVE, XRSTOR, XRSTORS, XSAVE, XSAVEC, XSAVEOPT, XSAVES } from "./fpu-state.ts";
 import { IN, INS, OUT, OUTS } from "./io.ts";
 import { cpl } from "./mode.ts";
-import { nextRip, readMemoryOperand, readOperand, writeOperand } from "./operands.ts";
+import { goPast, nextRip, readMemoryOperand, readOperand, writeOperand } from "./operands.ts";
 import { type DataSegmentRegister, loadSegment } from "./segment-loads.ts";
 import { GP, UD } from "./segmentation.ts";
 import { currentStack } from "./stack.ts";
@@ -33,6 +33,7 @@ const blockingByMovSS = 2;
 /** Blocking by STI or MOV SS: up to the end of the next instruction. */
 const shadow = 3;
 const interruptibilityOffset = offsetOf("interruptibility");
+const ripOffset = offsetOf("RIP");
 
 /** Loading SS holds back debug traps and interrupts for one instruction. */
 const blockAfterSS = (core: Core, segment: DataSegmentRegister): void => {
@@ -187,13 +188,14 @@ const guarded =
     if (instruction.row.privileged && cpl(state) !== 0)
       return vmx?.nonRoot ? vmx.refused(instruction) : GP(0);
     const pending = state.pendingDebug;
-    const next = nextRip(core, instruction);
     const { view } = state;
+    const ripLow = view.getUint32(ripOffset, true);
+    const ripHigh = view.getUint32(ripOffset + 4, true);
     const blocking = view.getUint32(interruptibilityOffset, true);
     if (vmx?.nonRoot) {
       const intercepted = vmx.intercept(instruction);
       if (intercepted === "done") {
-        if (advances) state.RIP = next;
+        if (advances) goPast(core, instruction, ripLow, ripHigh);
         if (blocking & shadow) view.setUint32(interruptibilityOffset, blocking & ~shadow, true);
         return undefined;
       }
@@ -214,7 +216,7 @@ const guarded =
         );
       return fault;
     }
-    if (advances) state.RIP = next;
+    if (advances) goPast(core, instruction, ripLow, ripHigh);
     return undefined;
   };
 

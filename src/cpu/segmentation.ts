@@ -5,7 +5,7 @@ import { RFLAGS } from "../arch/flags.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf, type SegmentRegister, segmentRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
-import { probeLinear, readLinear, writeLinear } from "./linear-memory.ts";
+import { probeLinear, readLinear, readLinearNumber, writeLinear } from "./linear-memory.ts";
 import { cpl, flagsLow, is64Bit, isCanonical, isProtected } from "./mode.ts";
 import { Access } from "./page-walk.ts";
 
@@ -189,6 +189,22 @@ export const readMemory = (
   const access = cpl(core.state) === 3 ? Access.USER : Access.READ;
   const linear = linearAddress(core, name, offset, size, access);
   return linear instanceof Fault ? linear : readLinear(core, linear, size, access);
+};
+
+/** Read 1, 2 or 4 bytes outside 64-bit mode, at an offset that is truncated to the address size, for code of CPL 0 to 2. */
+export const readMemoryNumber = (
+  core: Core,
+  name: SegmentRegister,
+  offset: number,
+  size: 1 | 2 | 4,
+): number | Fault => {
+  const { state } = core;
+  const { view } = state;
+  const at = offsets[name];
+  const [ar, limit] = [view.getUint32(at.access, true), view.getUint32(at.limit, true)];
+  if (!withinSegment(ar, limit, offset, size, Access.READ, isProtected(state)))
+    return new Fault(name === "SS" ? Exception.SS : Exception.GP, 0);
+  return readLinearNumber(core, BigInt((view.getUint32(at.base, true) + offset) >>> 0), size, Access.READ);
 };
 
 export const writeMemory = (
