@@ -1,24 +1,14 @@
 import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { ExitReason } from "../../arch/vm-exit-reasons.ts";
 import { vmxControl } from "../../arch/vmx-controls.ts";
-import type { HostProcessor } from "../host/host-processor.ts";
-import type { VmxDoor } from "../host/vmx-door.ts";
 import { byNumber, guestRegisters } from "./context.ts";
 import { closeWindow, interruptWindow, nmiWindow } from "./injection.ts";
 import { emulateMmio } from "./mmio.ts";
 import { fixedBits } from "./vmcs-setup.ts";
-import type { BhyveMode, VmExit } from "./vmm.ts";
-import { entryEvent, field, type VmxVcpu } from "./vmx-vcpu.ts";
+import type { VmExit } from "./vmm.ts";
+import { type ExitAtHand, entryEvent, field, type VmxVcpu } from "./vmx-vcpu.ts";
 
 /** Exit triage: what the kernel does about a VM exit by itself, and what it tells the user process. */
-
-/** The VM exit at hand. */
-export interface ExitAtHand {
-  readonly door: VmxDoor;
-  readonly cpu: HostProcessor;
-  readonly vcpu: VmxVcpu;
-  readonly mode: BhyveMode;
-}
 
 const ia32eModeGuest = 1 << vmxControl("ia32eModeGuest").bit;
 const { rax, rbx, rcx, rdx } = guestRegisters;

@@ -12,9 +12,8 @@ import {
   performMmio,
 } from "../host/mmio-instruction.ts";
 import { byNumber } from "./context.ts";
-import type { ExitAtHand } from "./exits.ts";
 import type { VmExit } from "./vmm.ts";
-import { field } from "./vmx-vcpu.ts";
+import { type ExitAtHand, field } from "./vmx-vcpu.ts";
 
 /** EPT violations: the instruction is fetched and decoded, an access to the local APIC's page carried out, any other handed on. */
 

@@ -14,7 +14,7 @@ import {
   type BhyveMode, type Capability, type Descriptor, type DescriptorName, type Errno, eventType, type GeneralName, type GuestEvent,
   noReason, type Outcome, type RegisterName, type SegmentName, type VcpuAround, VM_MAXCPU, type VmcsRegister, type VmExit, type VmmOps,
 } from "./vmm.ts"; // biome-ignore format: one list
-import { entryEvent, field, type VmxMachine, type VmxVcpu } from "./vmx-vcpu.ts";
+import { blocking, entryEvent, field, type VmxMachine, type VmxVcpu } from "./vmx-vcpu.ts";
 import { contextSymbols, runGuest, setjmpReturn, worldSwitch } from "./world-switch.ts";
 
 const pageBytes = 4096;
@@ -51,11 +51,14 @@ export class VmxBackend implements VmmOps<VmxMachine> {
   readonly door: VmxDoor;
   readonly mode: BhyveMode;
   readonly #kernel: HostKernel;
+  readonly #code: { readonly worldSwitch: string; readonly runGuest: string };
   #words: ControlWords | undefined;
   #nextVpid = 1;
   #isFirstInit = true;
 
-  constructor(kernel: HostKernel, door: VmxDoor, mode: BhyveMode) {
+  /** `code`: the world switch in other words, for experiments. */
+  constructor(kernel: HostKernel, door: VmxDoor, mode: BhyveMode, code = { worldSwitch, runGuest }) {
+    this.#code = code;
     this.#kernel = kernel;
     this.door = door;
     this.mode = mode;
@@ -68,8 +71,8 @@ export class VmxBackend implements VmmOps<VmxMachine> {
     if (typeof words === "string") return "ENXIO";
     this.#words = words;
     if (this.#isFirstInit) {
-      kernel.place("world switch", worldSwitch, contextSymbols);
-      kernel.place("vmx_run_guest", runGuest, contextSymbols);
+      kernel.place("world switch", this.#code.worldSwitch, contextSymbols);
+      kernel.place("vmx_run_guest", this.#code.runGuest, contextSymbols);
       kernel.place("host NMI", "host_nmi: int 2\n ret");
     }
     this.#isFirstInit = false;
@@ -180,6 +183,12 @@ export class VmxBackend implements VmmOps<VmxMachine> {
     cpu.select();
     this.#load(cpu, vcpu);
     door.write64(cpu, field.hostCr3, cpu.state.CR3);
+    // Where an instruction was emulated outside, the shadow of STI or MOV SS before it is over. The first version kept it.
+    if (mode === "fixed" && door.read64(cpu, field.rip) !== rip) {
+      const interruptibility = door.read32(cpu, field.interruptibility);
+      if (interruptibility & (blocking.STI | blocking.movSS))
+        door.write32(cpu, field.interruptibility, interruptibility & ~(blocking.STI | blocking.movSS));
+    }
     door.write64(cpu, field.rip, rip);
     if (vcpu.lastCpu !== cpu.index) this.#migrate(cpu, vcpu);
     const enter = this.#kernel.symbol("vmx_run_guest");

@@ -1,7 +1,8 @@
 import type { EptTables } from "../host/ept-tables.ts";
-import { fieldSlot } from "../host/vmx-door.ts";
+import type { HostProcessor } from "../host/host-processor.ts";
+import { fieldSlot, type VmxDoor } from "../host/vmx-door.ts";
 import type { Context } from "./context.ts";
-import type { Capability, VcpuAround } from "./vmm.ts";
+import type { BhyveMode, Capability, VcpuAround } from "./vmm.ts";
 
 /** Fields that the run loop reads and writes. */
 export const field = {
@@ -72,4 +73,12 @@ export interface VmxVcpu {
 export interface VmxMachine {
   readonly ept: EptTables;
   readonly vcpus: readonly VmxVcpu[];
+}
+
+/** The VM exit at hand. */
+export interface ExitAtHand {
+  readonly door: VmxDoor;
+  readonly cpu: HostProcessor;
+  readonly vcpu: VmxVcpu;
+  readonly mode: BhyveMode;
 }

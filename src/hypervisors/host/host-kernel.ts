@@ -61,7 +61,7 @@ export type Thread<Result = void> = Generator<Unfinished, Result, void>;
 /** With several processors, each runs this long before the next takes its turn. */
 const turnInstructions = 10_000;
 const jumpLimit = 100_000;
-const codeBytes = 64 * 1024;
+const codeBytes = 256 * 1024;
 
 /**
  * A 64-bit kernel without a user: a PC brought straight into long mode, memory mapped to itself, with real descriptor tables,
