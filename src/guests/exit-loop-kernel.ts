@@ -1,4 +1,5 @@
 import { type VmcsFieldName, vmcsField } from "../arch/vmcs-fields.ts";
+import { type ControlKey, vmxControl } from "../arch/vmx-controls.ts";
 import { assemble } from "../asm/index.ts";
 
 /**
@@ -20,10 +21,13 @@ const VMCALL_EXIT = 18;
 // biome-ignore format: one row
 const serialSetup = [[3, 0x80], [0, 1], [1, 0], [3, 3], [2, 0], [4, 3]] as const;
 
+const bitOf = (key: ControlKey): number => (1 << vmxControl(key).bit) >>> 0;
 const encoding = (name: VmcsFieldName): string => `0x${vmcsField(name).encoding.toString(16)}`;
 
 /** Fields with constant values; those that follow registers or capability MSRs are written by the program. */
 const fields: Partial<Record<VmcsFieldName, string>> = {
+  // As every hypervisor in use does: without VPID each exit and entry flush the TLB.
+  "control.vpid": "1",
   "control.exceptionBitmap": "0",
   "control.pageFaultErrorCodeMask": "0",
   "control.pageFaultErrorCodeMatch": "0",
@@ -91,7 +95,8 @@ const fields: Partial<Record<VmcsFieldName, string>> = {
 // biome-ignore format: one row per fact
 const controls: readonly (readonly [VmcsFieldName, capabilityMsr: number, wanted: number])[] = [
   ["control.pinBased",       0x481, 0],
-  ["control.processorBased", 0x482, 0],
+  ["control.processorBased", 0x482, bitOf("activateSecondaryControls")],
+  ["control.secondaryProcessorBased", 0x48b, bitOf("enableVPID")],
   ["control.exitControls",   0x483, 0x200],
   ["control.entryControls",  0x484, 0x200],
 ];
