@@ -138,7 +138,9 @@ describe("the world switch of bhyve", () => {
     expect(problems(new Bench({ guest }))).toEqual([]);
   });
 
-  it("is broken noticeably by every store or load left out, and every two stores exchanged", () => {
+  it("is broken noticeably by every store or load left out, and every two stores exchanged", {
+    timeout: 60_000,
+  }, () => {
     const mutations = listingMutations(worldSwitch, /^\s*mov (\[|\w+,\s*\[)|^\s*mov (cr2|\w+, cr2)/);
     expect(mutations.length).toBeGreaterThan(80);
     let bench = new Bench({ guest });
@@ -180,7 +182,7 @@ describe("the world switch of bhyve", () => {
     expect(problems(bench)).toContainEqual(expect.stringContaining("interrupts enabled"));
   });
 
-  it("survives an NMI at each of its instructions, for the host to have", () => {
+  it("survives an NMI at each of its instructions, for the host to have", { timeout: 60_000 }, () => {
     const bench = new Bench({ guest });
     const { kernel } = bench;
     const cpu = kernel.cpus[0]!;
@@ -211,7 +213,7 @@ describe("the world switch of bhyve", () => {
     }
   });
 
-  it("lets an interrupt through only where a stack is a stack", () => {
+  it("lets an interrupt through only where a stack is a stack", { timeout: 60_000 }, () => {
     const bench = new Bench({ guest });
     const { kernel } = bench;
     const cpu = kernel.cpus[0]!;
