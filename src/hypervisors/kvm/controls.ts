@@ -1,6 +1,6 @@
 import type { ControlFieldName, ControlKey } from "../../arch/vmx-controls.ts";
 import type { VmxCapabilities } from "../../vmx/capabilities.ts";
-import { controlBit } from "./fields.ts";
+import { controlBit } from "../host/vmcs-slots.ts";
 
 /** The VMX controls, chosen from what the capability MSRs allow. */
 export interface Controls {

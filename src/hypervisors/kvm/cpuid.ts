@@ -2,8 +2,8 @@ import { CR4 } from "../../arch/control-registers.ts";
 import { type CpuidRegister, featureFlags, OSXSAVE } from "../../arch/cpuid-leaves.ts";
 import type { CpuModel } from "../../cpu/core.ts";
 import type { LogicalProcessor } from "../../cpu/logical-processor.ts";
-import { field } from "./fields.ts";
-import type { GuestFields } from "./guest-state.ts";
+import type { GuestFields } from "../host/guest-state.ts";
+import { field } from "../host/vmcs-slots.ts";
 
 /** An answer of CPUID. */
 export interface CpuidEntry {

@@ -1,31 +1,15 @@
-import { DR6 } from "../../arch/debug-registers.ts";
 import { Exception } from "../../arch/exceptions.ts";
 import { RFLAGS } from "../../arch/flags.ts";
-import { evaluateInstruction } from "../../cpu/evaluator.ts";
 import { Fault } from "../../cpu/fault.ts";
-import { fetchInstruction } from "../../cpu/instruction-fetch.ts";
-import { codeSize, isRealLike, stackSize } from "../../cpu/mode.ts";
-import { procedures } from "../../cpu/procedures.ts";
 import { readMemory, writeMemory } from "../../cpu/segmentation.ts";
-import type { Instruction, MemoryOperand } from "../../isa/instruction.ts";
-import type { DeviceAccess, EmulatedBus } from "./emulated-bus.ts";
+import type { MemoryOperand } from "../../isa/instruction.ts";
+import type { DeviceAccess } from "../host/emulated-bus.ts";
+import { loadState, storeRegisters } from "../host/guest-state.ts";
+import { emulate, fetchAt } from "../host/instruction-emulator.ts";
 import { type ExitingVcpu, exitIo, internalError } from "./exiting-vcpu.ts";
-import { loadState, storeRegisters } from "./guest-state.ts";
 import { InternalError, KvmExit } from "./kvm-run.ts";
 
-/** The instruction emulator: what an instruction does is the machine's own description of it, carried out on the guest's registers. */
-
-const fetch = ({ vmx }: ExitingVcpu): Instruction | Fault => {
-  const { core } = vmx;
-  const { state } = core;
-  loadState(state, vmx);
-  state.CR2 = vmx.cr2;
-  return fetchInstruction(core, {
-    codeSize: codeSize(state),
-    stackSize: stackSize(state),
-    realLike: isRealLike(state),
-  });
-};
+/** Instructions that have met a device, and those that move strings to ports. */
 
 /** An exception of the emulated instruction, for the guest. */
 export const injectFault = ({ vmx }: ExitingVcpu, { vector, errorCode, payload }: Fault): 1 => {
@@ -33,11 +17,6 @@ export const injectFault = ({ vmx }: ExitingVcpu, { vector, errorCode, payload }
   vmx.events.queueException(vector, errorCode);
   return 1;
 };
-
-/** Registers that emulation has no part in: those of the FPU. */
-const isEmulated = (instruction: Instruction): boolean =>
-  !procedures.has(instruction.row.semantics.mnemonic) &&
-  instruction.operands.every((operand) => operand.kind !== "register" || operand.file === "general");
 
 /** Emulate the instruction at CS:RIP, which has met a device. 1: the guest goes on. */
 export const emulateInstruction = (vcpu: ExitingVcpu): 0 | 1 => {
@@ -47,55 +26,35 @@ export const emulateInstruction = (vcpu: ExitingVcpu): 0 | 1 => {
 
 const again = (vcpu: ExitingVcpu): 0 | 1 => {
   const { vmx, bus, run } = vcpu;
-  const { state } = vmx.core;
-  bus.restart();
-  const instruction = fetch(vcpu);
-  if (instruction instanceof Fault) return injectFault(vcpu, instruction);
-  if (!isEmulated(instruction)) return internalError(vcpu, InternalError.EMULATION, vcpu.exitReason);
-  const { wanted } = bus;
-  if (wanted !== undefined) return internalError(vcpu, InternalError.EMULATION, vcpu.exitReason);
-  const traps = (state.RFLAGS & RFLAGS.TF) !== 0n;
-  const fault = evaluateElement(vcpu, instruction);
-  const missing = bus.wanted as EmulatedBus["wanted"];
-  if (missing !== undefined) {
-    run.exitReason = KvmExit.MMIO;
-    Object.assign(run.mmio, { address: missing.address, length: missing.size, isWrite: false, value: 0 });
-    vcpu.complete = () => {
-      bus.answers.push(run.mmio.value >>> 0);
-      return again(vcpu);
-    };
-    return 0;
+  const { core } = vmx;
+  loadForEmulation(vcpu);
+  const outcome = emulate(core, bus);
+  switch (outcome.kind) {
+    case "refused":
+      return internalError(vcpu, InternalError.EMULATION, vcpu.exitReason);
+    case "fault":
+      return injectFault(vcpu, outcome.fault);
+    case "wanted": {
+      const { address, size } = bus.wanted!;
+      run.exitReason = KvmExit.MMIO;
+      Object.assign(run.mmio, { address, length: size, isWrite: false, value: 0 });
+      vcpu.complete = () => {
+        bus.answers.push(run.mmio.value >>> 0);
+        return again(vcpu);
+      };
+      return 0;
+    }
+    case "done":
+      storeRegisters(core.state, vmx);
+      vmx.clearShadow();
+      if (outcome.traps) vmx.events.queueException(Exception.DB);
+      return deliverWrites(vcpu, [...bus.writes]);
   }
-  if (fault !== undefined) return injectFault(vcpu, fault);
-  storeRegisters(state, vmx);
-  vmx.clearShadow();
-  if (traps) {
-    state.DR6 |= DR6.BS;
-    vmx.events.queueException(Exception.DB);
-  }
-  return deliverWrites(vcpu, [...bus.writes]);
 };
 
-/** One element of a repeated instruction, else all of it. */
-const evaluateElement = ({ vmx }: ExitingVcpu, instruction: Instruction): Fault | undefined => {
-  const { core } = vmx;
-  const { state } = core;
-  const { row, rep, addressSize } = instruction;
-  if (row.repeat === undefined || rep === "none") return evaluateInstruction(core, instruction);
-  const rip = state.RIP;
-  const count = BigInt.asUintN(addressSize, state.RCX);
-  if (count === 0n) {
-    state.RIP = rip + BigInt(instruction.length);
-    return undefined;
-  }
-  const fault = evaluateInstruction(core, { ...instruction, rep: "none" });
-  if (fault !== undefined) return fault;
-  const left = count - 1n;
-  state.RCX = addressSize === 16 ? (state.RCX & ~0xffffn) | left : left;
-  const isZero = (state.RFLAGS & RFLAGS.ZF) !== 0n;
-  const ends = row.repeat === "repz" && isZero !== (rep === "repz");
-  if (left !== 0n && !ends) state.RIP = rip;
-  return undefined;
+const loadForEmulation = ({ vmx }: ExitingVcpu): void => {
+  loadState(vmx.core.state, vmx);
+  vmx.core.state.CR2 = vmx.cr2;
 };
 
 /** Stores to devices: those in the kernel at once, the others one exit each. */
@@ -125,7 +84,8 @@ export const emulateStringIo = (vcpu: ExitingVcpu, port: number, size: 1 | 2 | 4
   const { state } = core;
   vcpu.bus.restart();
   vcpu.bus.answers.length = 0;
-  const instruction = fetch(vcpu);
+  loadForEmulation(vcpu);
+  const instruction = fetchAt(core);
   if (instruction instanceof Fault) return injectFault(vcpu, instruction);
   const { addressSize, rep, operands } = instruction;
   const memory = operands.find((operand): operand is MemoryOperand => operand.kind === "memory");

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ApicBus } from "../../devices/apic-bus.ts";
 import { LocalApic } from "../../devices/local-apic.ts";
 import type { HostKernel } from "../host/host-kernel.ts";
-import { blockingBy, field } from "./fields.ts";
+import { blockingBy, field } from "../host/vmcs-slots.ts";
 import { guestAddress, TestMachine } from "./kvm.fixture.ts";
 import type { Irqchip, KvmVm } from "./kvm.ts";
 import { errno, KvmExit } from "./kvm-run.ts";

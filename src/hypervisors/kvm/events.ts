@@ -1,7 +1,7 @@
 import { Exception } from "../../arch/exceptions.ts";
 import { RFLAGS } from "../../arch/flags.ts";
+import { blockingBy, controlBit, eventType, field, interruption } from "../host/vmcs-slots.ts";
 import type { FieldSlot } from "../host/vmx-door.ts";
-import { blockingBy, controlBit, eventType, field, interruption } from "./fields.ts";
 
 /** The current VMCS and what may bring interrupts, as the queues use them. */
 export interface EventWorld {

@@ -5,10 +5,10 @@ import { fetchDescriptor } from "../../cpu/descriptors.ts";
 import { Fault } from "../../cpu/fault.ts";
 import { cpl } from "../../cpu/mode.ts";
 import { switchTask, type TaskSwitchCause } from "../../cpu/task-switch.ts";
+import { loadState } from "../host/guest-state.ts";
+import { eventType, field, interruption } from "../host/vmcs-slots.ts";
 import { emulateInstruction, emulateStringIo, injectFault, readBuffer } from "./emulate.ts";
 import { type ExitingVcpu, exitIo, internalError } from "./exiting-vcpu.ts";
-import { eventType, field, interruption } from "./fields.ts";
-import { loadState } from "./guest-state.ts";
 import { InternalError, KvmExit, MpState } from "./kvm-run.ts";
 import {
   exitCrAccess, exitMovDr, exitRdmsr, exitWrmsr, exitXsetbv, refuse,

@@ -1,5 +1,5 @@
-import type { EmulatedBus } from "./emulated-bus.ts";
-import type { KernelDevices } from "./kernel-devices.ts";
+import type { EmulatedBus } from "../host/emulated-bus.ts";
+import type { KernelDevices } from "../host/kernel-devices.ts";
 import { KvmExit, type KvmRun } from "./kvm-run.ts";
 import type { VcpuVmx } from "./vcpu-vmx.ts";
 import type { VmMemory } from "./vm-memory.ts";

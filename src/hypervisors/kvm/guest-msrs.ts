@@ -1,6 +1,6 @@
 import { readMsr, writeMsr } from "../../cpu/msrs.ts";
-import { field } from "./fields.ts";
-import { loadControlState, storeControlState } from "./guest-state.ts";
+import { loadControlState, storeControlState } from "../host/guest-state.ts";
+import { field } from "../host/vmcs-slots.ts";
 import { EFER, KERNEL_GS_BASE, msrsInVmcs, TSC, TSC_ADJUST } from "./msr-lists.ts";
 import { area } from "./vcpu-area.ts";
 import type { VcpuVmx } from "./vcpu-vmx.ts";

@@ -4,13 +4,14 @@ import { memoryMap } from "../../machine/board-map.ts";
 import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
 import type { PcOutputs } from "../../machine/pc-doors.ts";
+import { generalRegisters } from "../../state/layout.ts";
 import type { GuestBoard } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
 import { guestSegments } from "../host/guest-memory-map.ts";
 import { hostKernelBytes, type Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
+import type { KernelDevices } from "../host/kernel-devices.ts";
 import { guestRefusal, VirtualMachine } from "../host/virtual-machine.ts";
-import type { KernelDevices } from "./kernel-devices.ts";
 import { type Irqchip, Kvm, type KvmVcpu, type KvmVm, vcpuPins } from "./kvm.ts";
 import { errno, KvmExit } from "./kvm-run.ts";
 import { KvmSystem } from "./kvm-system.ts";
@@ -217,7 +218,4 @@ export class KvmMachine extends VirtualMachine {
   }
 }
 
-const zeroRegisters = {
-  RAX: 0n, RCX: 0n, RDX: 0n, RBX: 0n, RSP: 0n, RBP: 0n, RSI: 0n, RDI: 0n,
-  R8: 0n, R9: 0n, R10: 0n, R11: 0n, R12: 0n, R13: 0n, R14: 0n, R15: 0n,
-} as const; // biome-ignore format: one record
+const zeroRegisters = Object.fromEntries(generalRegisters.map((name) => [name, 0n]));

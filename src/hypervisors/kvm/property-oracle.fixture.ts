@@ -1,7 +1,7 @@
 import { CR0 } from "../../arch/control-registers.ts";
 import { type GeneralRegister, generalRegisters } from "../../state/layout.ts";
 import type { HostKernel } from "../host/host-kernel.ts";
-import { field } from "./fields.ts";
+import { field } from "../host/vmcs-slots.ts";
 import { guestAddress, newKernel, TestMachine, type TestOptions } from "./kvm.fixture.ts";
 import { errno, KvmExit } from "./kvm-run.ts";
 import { area } from "./vcpu-area.ts";

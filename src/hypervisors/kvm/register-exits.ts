@@ -4,11 +4,11 @@ import { Exception } from "../../arch/exceptions.ts";
 import { readControlRegister, writeControlRegister, writeXCR0 } from "../../cpu/control-registers.ts";
 import { Fault } from "../../cpu/fault.ts";
 import { cpl } from "../../cpu/mode.ts";
+import { guestCR4, loadControlState, storeControlState } from "../host/guest-state.ts";
+import { field } from "../host/vmcs-slots.ts";
 import { injectFault } from "./emulate.ts";
 import type { ExitingVcpu } from "./exiting-vcpu.ts";
-import { field } from "./fields.ts";
 import { readGuestMsr, writeGuestMsr } from "./guest-msrs.ts";
-import { guestCR4, loadControlState, storeControlState } from "./guest-state.ts";
 
 /** Exits by instructions that read and write control, debug and model-specific registers. */
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CR0 } from "../../arch/control-registers.ts";
 import { generalRegisters } from "../../state/layout.ts";
 import { trapFrame } from "../host/host-image.ts";
-import { field } from "./fields.ts";
+import { field } from "../host/vmcs-slots.ts";
 import { TestMachine, traceLabels } from "./kvm.fixture.ts";
 import { KvmExit } from "./kvm-run.ts";
 import { processDataSegment } from "./kvm-system.ts";

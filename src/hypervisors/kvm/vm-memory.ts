@@ -127,6 +127,9 @@ export class VmMemory {
     this.#mapRange(guest, userspaceAddr + (guest - guestPhysAddr), length, all);
   }
 
+  isRam(address: number): boolean {
+    return this.map.isRam(address);
+  }
   /** RAM as emulated instructions reach it. */
   read(address: number, size: 1 | 2 | 4): number {
     return this.#physical.read(this.map.hostAddress(address), size) >>> 0;
