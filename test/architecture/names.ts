@@ -26,7 +26,8 @@ export const nameViolations = (files: readonly SourceFile[]): Violation[] => {
     for (const step of path.split("/").slice(1)) {
       // The lesson of a folder has the name that everybody looks for.
       if (step === "README.md") continue;
-      if (!kebabCase.test(step) && step !== lesson) violations.push({ path, says: `"${step}" is not in kebab-case` });
+      if (!kebabCase.test(step) && step !== lesson)
+        violations.push({ path, says: `"${step}" is not in kebab-case` });
       for (const word of step.split(/[-._]/))
         if (!says(path, word.toLowerCase()))
           violations.push({ path, says: `"${word}" in its name says nothing` });
