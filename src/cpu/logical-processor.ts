@@ -254,7 +254,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
         left -= this.#delivered;
         this.#sockets.elapse(this.#delivered);
         this.#delivered = 0;
-        if (left <= 0) break;
+        // A VM exit may have been what an observer wants to stop at.
+        if (left <= 0 || this.stopRequested) break;
       }
       this.#midRepeat = false;
       if (view.getUint32(activityOffset, true) !== 0) break;
