@@ -21,7 +21,7 @@ export const runOptions = [
   { group: "The machine", name: "memory", value: "MIB", about: "RAM in MiB, or with a unit such as 2G (default 512)" },
   { group: "The machine", name: "cpus", value: "N", about: "logical processors, 1 to 8 (default 1)" },
   { group: "The machine", name: "cpu", value: "MODEL", about: "CPU model, with changes: default,-PCID,-VPID; \"--cpu list\" shows the models" },
-  { group: "The machine", name: "hypervisor", value: "NAME", about: "make IMAGE the guest of one of our hypervisors, which run on the machine with its VT-x: bhyve; or without it: lguest, for a paravirtual kernel, such as builtin:lguest" },
+  { group: "The machine", name: "hypervisor", value: "NAME", about: "make IMAGE the guest of one of our hypervisors, which run on the machine with its VT-x: bhyve, kvm, akaros; or without it: lguest, for a paravirtual kernel, such as builtin:lguest" },
   { group: "The machine", name: "disk", value: "FILE[,ro]", repeatable: true, about: "virtio disk, read-write or read-only, repeatable" },
   { group: "The machine", name: "seed", value: "N", about: "seed of everything random the guest sees (default 0)" },
   { group: "The machine", name: "real-time", about: "the guest's clock is set to now, and a halted guest sleeps; default on a terminal. Without it runs repeat exactly: the clock starts in 2025, and jumps while the guest is halted" },
