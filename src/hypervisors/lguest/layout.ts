@@ -33,6 +33,7 @@ export const state = {
   guest_tss: 0x1028,
   guest_idt: 0x1090,
   guest_gdt: 0x1890,
+  /** Ours: host_sp once more, with SS behind it, as LSS wants them. */ host_stack: 0x1990,
 } as const;
 export const pagesBytes = 8192;
 /** ESP1 and SS1 of the guest's TSS: the stack on which its kernel takes traps from ring 3. */

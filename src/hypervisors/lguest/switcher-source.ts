@@ -44,11 +44,9 @@ ${
         lidt [eax + ${state.host_idt_desc}]
 ${
   quirks.keepsStackSegment
-    ? ""
-    : `        mov edx, ${selector.KERNEL_DS}
-        mov ss, edx                     ; it came from the guest's TSS
-`
-}        mov esp, [eax + ${state.host_sp}]
+    ? `        mov esp, [eax + ${state.host_sp}]`
+    : `        lss esp, [eax + ${state.host_stack}] ; SS too came from the guest's TSS`
+}
         mov edx, ${selector.TSS}
         ltr dx
         pop ebp
@@ -70,6 +68,7 @@ switch_to_guest:
         push fs
         push ebp
         mov [eax + ${state.host_sp}], esp
+        mov [eax + ${state.host_stack}], esp
         lea esp, [eax + ${regs.ebx}]    ; a stack that will do: an NMI pushes into the spare part of the page
         ${quirks.tablesInOrder ? `lgdt [eax + ${state.guest_gdt_desc}]` : `lidt [eax + ${state.guest_idt_desc}]`}
         ${quirks.tablesInOrder ? `lidt [eax + ${state.guest_idt_desc}]` : `lgdt [eax + ${state.guest_gdt_desc}]`}

@@ -44,6 +44,8 @@ runOnce:
         test cl, ${taskSwitched.set}
         jz .calm
         mov edx, cr0
+        test dl, 8
+        jnz .calm
         or edx, 8
         mov cr0, edx
 .calm:  push eax
@@ -172,6 +174,7 @@ export class Switcher {
     table(state.host_gdt_desc, cpu.GDT, gdtBytes);
     table(state.guest_idt_desc, linear + state.guest_idt, idtBytes);
     table(state.guest_gdt_desc, linear + state.guest_gdt, gdtBytes);
+    put(state.host_stack + 4, selector.KERNEL_DS);
     put(state.guest_tss + TSS32.ESP0, linear + 4096);
     put(state.guest_tss + TSS32.SS0, selector.LGUEST_DS);
     put(state.guest_tss + TSS32.ioMapBase - 2, TSS32.bytes << 16);
