@@ -1,4 +1,5 @@
 import { vmxAbortMeaning } from "../arch/vmx-aborts.ts";
+import type { SwitchStep } from "../hypervisors/host/switch-trace.ts";
 import type { ImageRunner } from "../hypervisors/host/virtual-machine.ts";
 import { hypervisors } from "../hypervisors/index.ts";
 import { Blake2b } from "../machine/blake2b.ts";
@@ -95,6 +96,7 @@ export class Machine {
   #wires: readonly [SerialWire, SerialWire] | undefined;
   #ended: RunEnd | undefined;
   #running = false;
+  #switchListener: ((step: SwitchStep) => void) | undefined;
   #pauseRequested = false;
   #expectInput: boolean;
   #sliceInstructions = FIRST_SLICE;
@@ -183,6 +185,7 @@ export class Machine {
     }
     this.#pc.tier = tier;
     this.#pc.engine.observer = this.vmx.observerOf(true);
+    if (this.#switchListener) this.#pc.traceSwitch?.(this.#switchListener);
     this.#bootable = bootable;
     this.#wires = wiresOf(this.#pc);
     this.#ended = undefined;
@@ -236,6 +239,15 @@ export class Machine {
   set expectInput(expected: boolean) {
     this.#expectInput = expected;
     this.#sleep.wake();
+  }
+
+  /**
+   * Told of each instruction of the hypervisor's world switch, and of what the processor does by itself there, where the image is the
+   * guest of a hypervisor; undefined: no longer. It changes how long the run takes, and nothing in it.
+   */
+  traceSwitch(listener: ((step: SwitchStep) => void) | undefined): void {
+    this.#switchListener = listener;
+    this.#pc?.traceSwitch?.(listener);
   }
 
   /** Tell the virtio console its size in characters. */
@@ -414,6 +426,7 @@ export class Machine {
     if (isRefusal(next)) throw new Error(`what was booted once cannot be booted again: ${next.message}`);
     this.#pc = next;
     next.engine.observer = this.vmx.observerOf(false);
+    if (this.#switchListener) next.traceSwitch?.(this.#switchListener);
     this.#wires!.forEach((wire, index) => {
       wire.connect(next.clock, next.serial[index]!);
     });

@@ -38,6 +38,8 @@ export const runOptions = [
   { group: "What to tell", name: "no-explain", about: "do not" },
   { group: "What to tell", name: "exits", about: "at the end a table of VM exits by reason: count, share, and how long their handlers were" },
   { group: "What to tell", name: "exits-log", value: "FILE", about: "write one line of JSON per VM exit to FILE" },
+  { group: "What to tell", name: "switch-trace", about: "with --hypervisor: tell on standard error each instruction of its world switch, which registers it moves and whose they are, the stack, and what the processor does by itself" },
+  { group: "What to tell", name: "json", about: "tell --switch-trace as one line of JSON per step" },
   { group: "What to tell", name: "tier", value: "NAME", about: "jit (default), interpreter, or evaluator: the executable specification, slow" },
 ] as const satisfies readonly OptionRow[];
 

@@ -20,6 +20,7 @@ export interface RunSettings {
   readonly explains: boolean | undefined;
   readonly showsExits: boolean;
   readonly exitsLog: string | undefined;
+  readonly switchTrace: "text" | "json" | undefined;
 }
 
 const bad = (mistake: string): Mistake => ({ mistake });
@@ -160,10 +161,15 @@ export const runSettings = ({ positional, values }: Given): RunSettings | Mistak
     explains: values.has("explain") ? true : values.has("no-explain") ? false : undefined,
     showsExits: values.has("exits"),
     exitsLog: text("exits-log"),
+    switchTrace: values.has("switch-trace") ? (values.has("json") ? "json" : "text") : undefined,
   };
   const { protocol, address, mode } = settings.boot;
   if (first === undefined && values.has("explain") && values.has("no-explain"))
     return bad("both --explain and --no-explain are given, expected one of them");
+  if (first === undefined && values.has("switch-trace") && !values.has("hypervisor"))
+    return bad("--switch-trace is given without --hypervisor, expected one whose world switch is told of");
+  if (first === undefined && values.has("json") && !values.has("switch-trace"))
+    return bad("--json is only for --switch-trace");
   if (first === undefined && protocol !== "flat" && (address !== undefined || mode !== undefined))
     return bad(`--${address === undefined ? "mode" : "address"} is only for --protocol flat`);
   return first ?? settings;

@@ -1,5 +1,13 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { type ExitRecord, type Machine, type Paint, type VmxFailure, vmxFailureText } from "../api/index.ts";
+import {
+  type ExitRecord,
+  type Machine,
+  type Paint,
+  type SwitchStep,
+  switchStepText,
+  type VmxFailure,
+  vmxFailureText,
+} from "../api/index.ts";
 import { exitTable } from "./exit-table.ts";
 import type { RunSettings } from "./run-settings.ts";
 
@@ -74,10 +82,16 @@ export class ExitsLog {
   }
 }
 
+/** 64-bit values as hexadecimal strings. */
+const stepJson = (step: SwitchStep): string =>
+  JSON.stringify(step, (_key, value: unknown) =>
+    typeof value === "bigint" ? `0x${value.toString(16)}` : value,
+  );
+
 /** Begins to watch what the settings ask for. `finish` tells what there is to tell at the end. */
 export const reportVmx = (
   machine: Machine,
-  settings: Pick<RunSettings, "explains" | "showsExits">,
+  settings: Pick<RunSettings, "explains" | "showsExits" | "switchTrace">,
   log: ExitsLog | undefined,
   tell: (text: string) => void,
   paint: Paint,
@@ -85,6 +99,11 @@ export const reportVmx = (
   if (settings.explains) machine.vmx.on("failure", failureReporter(tell, paint));
   if (log) machine.vmx.on("exit", (exit) => log.put(exit));
   if (settings.showsExits) machine.vmx.watchExits();
+  const { switchTrace } = settings;
+  if (switchTrace !== undefined)
+    machine.traceSwitch((step) =>
+      tell(`${switchTrace === "json" ? stepJson(step) : switchStepText(step)}\n`),
+    );
   return {
     finish: () => {
       log?.close();

@@ -238,8 +238,7 @@ export class VmxBackend implements VmmOps<VmxMachine> {
 
   /** An interrupt that waits is taken here, through the host's IDT. */
   #enableInterrupts(cpu: HostProcessor): void {
-    if (cpu.processor.apic.hasInterrupt() || this.#kernel.trace !== undefined)
-      this.#kernel.call(cpu, this.#kernel.symbol("enableInterrupts"));
+    if (cpu.processor.apic.hasInterrupt()) this.#kernel.call(cpu, this.#kernel.symbol("enableInterrupts"));
     else cpu.interruptsEnabled = true;
   }
 

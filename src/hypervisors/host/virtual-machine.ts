@@ -13,6 +13,7 @@ import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
 import { GuestBoard } from "./guest-board.ts";
 import { GuestMemoryMap } from "./guest-memory-map.ts";
 import { HostKernel, hostKernelBytes } from "./host-kernel.ts";
+import { type SwitchStep, SwitchTrace } from "./switch-trace.ts";
 
 /** What an image runs on: the PC itself, or a virtual machine on it. */
 export interface ImageRunner {
@@ -32,6 +33,8 @@ export interface ImageRunner {
   skipTo(ns: number): void;
   /** Would a device interrupt wake the image? Without it the machine's processors tell. */
   takesInterrupts?(): boolean;
+  /** Tell of each instruction of the world switch from now on, or no longer. Only a hypervisor has one. */
+  traceSwitch?(listener: ((step: SwitchStep) => void) | undefined): void;
 }
 
 /** A hypervisor that makes a virtual machine of what would else be booted on the machine. */
@@ -68,6 +71,7 @@ export abstract class VirtualMachine implements ImageRunner {
   /** Why the guest's machine has stopped. */
   stop: PcStop | undefined;
   #isInterrupted = false;
+  #trace: SwitchTrace | undefined;
 
   constructor({ configuration }: BootableMachine, outputs: PcOutputs, kept: WebAssembly.Memory | undefined) {
     const { unimplemented } = outputs;
@@ -120,6 +124,13 @@ export abstract class VirtualMachine implements ImageRunner {
   interrupt(): void {
     this.#isInterrupted = true;
     this.kernel.stopping = true;
+  }
+
+  traceSwitch(listener: ((step: SwitchStep) => void) | undefined): void {
+    const { kernel } = this;
+    this.#trace?.end();
+    this.#trace = listener === undefined ? undefined : new SwitchTrace(kernel, listener);
+    kernel.trace = this.#trace;
   }
 
   skipTo(ns: number): void {
