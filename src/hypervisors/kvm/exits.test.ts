@@ -129,7 +129,7 @@ it.each([
   ],
 ])("ends the guest's run by %s", (_what, text, reason) => {
   const machine = new TestMachine(text);
-  machine.vcpu.setSregs(machine.cpu, { IDTR: { base: 0n, limit: 0 } });
+  machine.vcpu.setSregs(machine.cpu, { "IDTR.base": 0n, "IDTR.limit": 0 });
   machine.run();
   expect(machine.vcpu.run.exitReason).toBe(reason);
 });

@@ -1,10 +1,12 @@
 import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
 import { highest } from "../../devices/vector-set.ts";
 import { memoryMap } from "../../machine/board-map.ts";
+import { applyInitialState } from "../../machine/boot/initial-state.ts";
 import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
 import type { PcOutputs } from "../../machine/pc-doors.ts";
-import { generalRegisters } from "../../state/layout.ts";
+import { CpuState } from "../../state/cpu-state.ts";
+import { stateBytes } from "../../state/layout.ts";
 import type { GuestBoard } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
 import { guestSegments } from "../host/guest-memory-map.ts";
@@ -148,13 +150,10 @@ export class KvmMachine extends VirtualMachine {
     loadGuest(vm.memory.map, bootable, first.processor);
     const { plan } = bootable;
     const vcpu = vm.vcpus[0]!;
-    vcpu.setSregs(first, plan.cpu);
-    vcpu.setRegs(first, {
-      ...zeroRegisters,
-      ...plan.cpu.registers,
-      RIP: plan.cpu.RIP,
-      RFLAGS: plan.cpu.RFLAGS,
-    });
+    const start = new CpuState(new ArrayBuffer(stateBytes));
+    applyInitialState(start, plan.cpu);
+    vcpu.setSregs(first, start);
+    vcpu.setRegs(first, start);
   }
 
   #kill(vcpu: KvmVcpu, says: string): false {
@@ -217,5 +216,3 @@ export class KvmMachine extends VirtualMachine {
     } else buffer.setUint32(0, this.board.readPort(port, size), true);
   }
 }
-
-const zeroRegisters = Object.fromEntries(generalRegisters.map((name) => [name, 0n]));

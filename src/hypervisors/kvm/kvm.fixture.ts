@@ -2,7 +2,13 @@ import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { access } from "../../arch/descriptors.ts";
 import { assemble } from "../../asm/index.ts";
 import { cpuModel } from "../../cpu/cpu-model.ts";
-import { identityMapBytes } from "../../machine/boot/initial-state.ts";
+import {
+  applyInitialState,
+  type InitialCpuState,
+  identityMapBytes,
+} from "../../machine/boot/initial-state.ts";
+import { CpuState } from "../../state/cpu-state.ts";
+import { stateBytes } from "../../state/layout.ts";
 import { HostKernel, hostKernelBytes } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import { type Irqchip, Kvm, type KvmRegs, type KvmVcpu, type KvmVm } from "./kvm.ts";
@@ -31,7 +37,11 @@ const segment = (selector: number, rights: number) => ({
 });
 
 /** Registers of a guest in 64-bit mode with all memory mapped to itself. */
-export const longMode = {
+export const longMode: InitialCpuState = {
+  mode: "long64",
+  registers: { RSP: BigInt(guestAddress.stack) },
+  RIP: BigInt(guestAddress.code),
+  RFLAGS: 2n,
   CR0: CR0.PE | CR0.PG | CR0.NE | CR0.ET | CR0.WP,
   CR3: BigInt(guestAddress.pageTables),
   CR4: CR4.PAE | CR4.OSFXSR,
@@ -48,7 +58,7 @@ export const longMode = {
   },
   GDTR: { base: BigInt(guestAddress.gdt), limit: 0x27 },
   IDTR: { base: BigInt(guestAddress.idt), limit: 0xfff },
-} as const;
+};
 
 export interface TestOptions extends KvmOptions {
   readonly processors?: number;
@@ -90,8 +100,10 @@ export class TestMachine {
     if (typeof vcpu === "number") throw new Error(`vCPU: error ${vcpu}`);
     this.vcpu = vcpu;
     vcpu.setCpuid(this.cpu, kvm.supportedCpuid());
-    vcpu.setSregs(this.cpu, longMode);
-    vcpu.setRegs(this.cpu, { RIP: BigInt(guestAddress.code), RSP: BigInt(guestAddress.stack), RFLAGS: 2n });
+    const start = new CpuState(new ArrayBuffer(stateBytes));
+    applyInitialState(start, longMode);
+    vcpu.setSregs(this.cpu, start);
+    vcpu.setRegs(this.cpu, start);
     this.loadGuest(guest);
   }
 

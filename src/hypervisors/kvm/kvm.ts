@@ -5,7 +5,7 @@ import type { CpuModel, LocalApicSocket } from "../../cpu/core.ts";
 import { Fault } from "../../cpu/fault.ts";
 import { Access, walkLinear } from "../../cpu/page-walk.ts";
 import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
-import type { InitialCpuState } from "../../machine/boot/initial-state.ts";
+import type { CpuState } from "../../state/cpu-state.ts";
 import { type GeneralRegister, generalRegisters, segmentRegisters } from "../../state/layout.ts";
 import { UserApic } from "../host/guest-core.ts";
 import { GuestMemoryMap } from "../host/guest-memory-map.ts";
@@ -32,11 +32,14 @@ const extensions: Readonly<Record<string, number>> = {
 }; // biome-ignore format: one list
 
 export type KvmRegs = Record<GeneralRegister | "RIP" | "RFLAGS", bigint>;
-export type KvmSregs = Pick<
-  InitialCpuState,
-  "segments" | "GDTR" | "IDTR" | "CR0" | "CR3" | "CR4" | "IA32_EFER"
-> & {
-  readonly CR2: bigint;
+const tables = ["GDTR", "IDTR"] as const;
+const sregNames = [
+  "CR0", "CR3", "CR4", "IA32_EFER",
+  ...[...segmentRegisters, ...tables].flatMap((name) => [`${name}.base`, `${name}.limit`] as const),
+  ...segmentRegisters.flatMap((name) => [`${name}.selector`, `${name}.access`] as const),
+] as const; // biome-ignore format: one list
+/** Special registers, by their names in the state of a processor. */
+export type KvmSregs = Pick<CpuState, (typeof sregNames)[number] | "CR2"> & {
   readonly CR8: number;
   readonly apicBase: bigint;
 };
@@ -229,28 +232,9 @@ export class KvmVcpu {
       return 0;
     });
     if (failed) return failed;
-    const segments = {} as Record<(typeof segmentRegisters)[number], KvmSregs["segments"]["CS"]>;
-    for (const name of segmentRegisters)
-      segments[name] = {
-        selector: state[`${name}.selector`],
-        base: state[`${name}.base`],
-        limit: state[`${name}.limit`],
-        access: state[`${name}.access`],
-      };
-    const table = (name: "GDTR" | "IDTR") => ({ base: state[`${name}.base`], limit: state[`${name}.limit`] });
-    const { CR0: cr0, CR3, CR4, IA32_EFER: efer } = state;
-    return {
-      segments,
-      GDTR: table("GDTR"),
-      IDTR: table("IDTR"),
-      CR0: cr0,
-      CR2: vmx.cr2,
-      CR3,
-      CR4,
-      CR8: core.apic.taskPriorityClass,
-      IA32_EFER: efer,
-      apicBase: core.apic.readMsr(0x1b) ?? 0n,
-    };
+    const plain = Object.fromEntries(sregNames.map((name) => [name, state[name]])) as KvmSregs;
+    const apicBase = core.apic.readMsr(0x1b) ?? 0n;
+    return { ...plain, CR2: vmx.cr2, CR8: core.apic.taskPriorityClass, apicBase };
   }
   /** KVM_SET_SREGS */
   setSregs(cpu: HostProcessor, sregs: Partial<KvmSregs>): number {
@@ -258,20 +242,10 @@ export class KvmVcpu {
     const { state } = vmx.core;
     return this.#loaded(cpu, () => {
       loadState(state, vmx);
-      for (const name of segmentRegisters) {
-        const segment = sregs.segments?.[name];
-        if (segment === undefined) continue;
-        state[`${name}.selector`] = segment.selector;
-        state[`${name}.base`] = segment.base;
-        state[`${name}.limit`] = segment.limit;
-        state[`${name}.access`] = segment.access;
+      for (const name of sregNames) {
+        const value = sregs[name];
+        if (value !== undefined) Object.assign(state, { [name]: value });
       }
-      for (const name of ["GDTR", "IDTR"] as const) {
-        const table = sregs[name];
-        if (table !== undefined) [state[`${name}.base`], state[`${name}.limit`]] = [table.base, table.limit];
-      }
-      for (const name of ["CR0", "CR3", "CR4", "IA32_EFER"] as const)
-        state[name] = sregs[name] ?? state[name];
       const isLong = (state.CR0 & CR0.PG) !== 0n && (state.IA32_EFER & IA32_EFER.LME) !== 0n;
       state.IA32_EFER = isLong ? state.IA32_EFER | IA32_EFER.LMA : state.IA32_EFER & ~IA32_EFER.LMA;
       vmx.cr2 = sregs.CR2 ?? vmx.cr2;

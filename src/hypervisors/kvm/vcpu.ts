@@ -58,7 +58,6 @@ export class VcpuLoop implements ExitingVcpu {
   initPending = false;
   sipiVector: number | undefined;
   readonly #devices: () => KernelDevices | undefined;
-  readonly #symbols;
   /** The guest's MSRs are in the processor, and what of the host a VM exit does not bring back is in the vcpu_vmx. */
   #isSwitched = false;
   /** The FPU registers are those of the process that called. */
@@ -77,16 +76,14 @@ export class VcpuLoop implements ExitingVcpu {
     this.#devices = devices;
     this.vmx = new VcpuVmx(around, cpu);
     this.bus = new EmulatedBus(memory, devices);
-    const { kernel } = around.kvm;
-    const names = ["vmxVcpuRun", "kvmRaiseNmi", "kvmInterruptWindow", "idle"] as const;
-    this.#symbols = Object.fromEntries(names.map((name) => [name, kernel.symbol(name)])) as Record<
-      (typeof names)[number],
-      number
-    >;
   }
 
   get devices(): KernelDevices | undefined {
     return this.#devices();
+  }
+
+  #symbol(name: string): number {
+    return this.vmx.around.kvm.kernel.symbol(name);
   }
 
   #call(name: string, rsi = 0, rdi = this.vmx.area): void {
@@ -300,17 +297,17 @@ export class VcpuLoop implements ExitingVcpu {
       if (vmx.mpState === MpState.RUNNABLE && !this.initPending) {
         if (!this.#beforeEntry()) return this.#leave(0);
         if (!this.#entryAbandoned()) {
-          vmx.cpu.begin(this.#symbols.vmxVcpuRun, 0, 0, field["host.rsp"].encoding, vmx.area);
+          vmx.cpu.begin(this.#symbol("vmxVcpuRun"), 0, 0, field["host.rsp"].encoding, vmx.area);
           if (!vmx.cpu.proceed()) yield* vmx.cpu.rest();
           const fail = this.#afterExit();
           if (this.#isNmi && !fail) {
-            vmx.cpu.begin(this.#symbols.kvmRaiseNmi);
+            vmx.cpu.begin(this.#symbol("kvmRaiseNmi"));
             if (!vmx.cpu.proceed()) yield* vmx.cpu.rest();
           }
           this.guestMode = false;
           // Interrupts on: where none waits, STI and CLI would come to nothing.
           if (vmx.cpu.processor.apic.hasInterrupt()) {
-            vmx.cpu.begin(this.#symbols.kvmInterruptWindow);
+            vmx.cpu.begin(this.#symbol("kvmInterruptWindow"));
             if (!vmx.cpu.proceed()) yield* vmx.cpu.rest();
           }
           goesOn = answerExit(this, fail);
@@ -460,7 +457,7 @@ export class VcpuLoop implements ExitingVcpu {
     this.put();
     while (!this.#mayRun() && !this.signal) {
       this.isBlocked = true;
-      cpu.begin(this.#symbols.idle);
+      cpu.begin(this.#symbol("idle"));
       if (!cpu.proceed()) yield* cpu.rest();
       this.isBlocked = false;
     }
