@@ -55,11 +55,6 @@ export class Residency {
     return isNew;
   }
 
-  /** The same where its processor is known to be this one: no other need be asked. */
-  isCurrent(resident: Resident, cpu: HostProcessor): boolean {
-    return this.#current[cpu.index] === resident;
-  }
-
   *#clearElsewhere(resident: Resident, home: HostProcessor, cpu: HostProcessor): Thread {
     this.#wanted[home.index] = resident;
     cpu.apic.sendInterrupt(home.index, hostVector.reschedule);

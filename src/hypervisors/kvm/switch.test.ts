@@ -228,3 +228,43 @@ it("survives VMX operation ending under it when the machine restarts", () => {
   ).toBeUndefined();
   expect(kernel.died).toBeUndefined();
 });
+
+it("believes no exit field after a failed VMRESUME; the original queued the event of the exit before once more", () => {
+  const outcomes = (["fixed", "historic"] as const).map((mode) => {
+    const machine = new TestMachine(outLoop, { mode });
+    machine.run();
+    spoil(machine, (vmx) => {
+      vmx.write32(field["control.pinBased"], 0);
+      vmx.write32(field["exit.idtVectoringInformation"], 0x8000_0b0d);
+      vmx.write32(field["exit.reason"], 0x8000_0021);
+    });
+    machine.run();
+    const { run, loop } = machine.vcpu;
+    return [run.hardwareEntryFailureReason, loop.vmx.events.exception.pending];
+  });
+  expect(outcomes).toEqual([
+    [7, false],
+    [0x8000_0021, true],
+  ]);
+});
+
+it("starts at the reset vector below 4 GiB; in historic mode at the one below 1 MiB", () => {
+  const bases = (["fixed", "historic"] as const).map((mode) => {
+    const machine = new TestMachine(outLoop, { mode });
+    const vcpu = machine.vm.createVcpu(1, machine.cpu);
+    if (typeof vcpu === "number") return vcpu;
+    const sregs = vcpu.getSregs(machine.cpu);
+    return typeof sregs === "number" ? sregs : sregs["CS.base"];
+  });
+  expect(bases).toEqual([0xffff_0000n, 0xf_0000n]);
+});
+
+it("is not to be had on a processor without EPT", () => {
+  expect(() => new TestMachine(outLoop, { without: new Set(["enableEPT"]) })).toThrow(/-19/);
+});
+
+it("runs on a processor of 2008, without unrestricted guests and XSAVE", () => {
+  const machine = new TestMachine(`movd xmm0, eax\n ${outLoop}`, { model: "nehalem" });
+  for (let n = 0; n < 3; n++) machine.run();
+  expect(machine.vcpu.run.exitReason).toBe(KvmExit.IO);
+});
