@@ -31,7 +31,7 @@ describe.runIf(all)("Debian's cloud kernel", () => {
     if (!("unavailable" in made)) guest = made;
   }, 600_000);
 
-  it.each(cases)(
+  it.for(cases)(
     "is a guest of $hypervisor with $processors processors",
     async ({ hypervisor, processors }, context) => {
       if (guest === undefined) return context.skip("Debian's packages are not available");
