@@ -15,12 +15,13 @@ export const regionOffset = ({ memory }: VmxProcessor, address: bigint): number 
   return memory.isWritable(at) ? memory.offsetOf(at) : -1;
 };
 
-/** Make a VMCS current, or none. Checks that were made of another one count no more. */
+/** Make a VMCS current, or none. Checks that were made of another one count no more; those of the one before count again when it is back unchanged. */
 export const setCurrentVmcs = (vmx: VmxProcessor, pointer: bigint | undefined): void => {
   const { memory, vmcs } = vmx;
+  if (vmcs.base >= 0) vmx.checks.leave(vmcs.base);
   vmx.core.state["vmx.currentVmcs"] = pointer ?? noVmcs;
   vmcs.base = pointer === undefined ? -1 : regionOffset(vmx, pointer);
-  vmx.checks.forget();
+  vmx.checks.arrive(vmcs.base);
   vmx.owner.sharesRegion = false;
   if (vmcs.base < 0) return;
   memory.watch(vmcs.base, Watched.vmcs);

@@ -248,12 +248,18 @@ describe("VMPTRLD and VMPTRST", () => {
     }
   });
 
-  it("make all checks of VM entry be made again", () => {
+  it("tell the checks of VM entry which VMCS leaves and which one comes", () => {
     const host = TestHost.withVmcs();
-    let forgotten = 0;
-    Object.assign(host.vmx.checks, { forget: () => forgotten++ });
+    const told: string[] = [];
+    const { base } = host.vmx.vmcs;
+    Object.assign(host.vmx.checks, {
+      leave: (at: number) => told.push(`leaves ${at - base}`),
+      arrive: (at: number) => told.push(`comes ${at - base}`),
+    });
+    host.point(otherRegion);
     host.run("vmptrld [rdi]");
-    expect(forgotten).toBe(1);
+    expect(told).toEqual(["leaves 0", `comes ${otherRegion - region}`]);
+    expect(host.vmx.checks.known).toBe(false);
   });
 
   it("VMPTRST faults like a store", () => {

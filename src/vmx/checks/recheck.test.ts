@@ -54,6 +54,35 @@ describe("checks made again after a successful VM entry", () => {
     expect(checks.refusal()).toBeUndefined();
   });
 
+  it("count again when the VMCS that was left is current once more, unchanged", () => {
+    const entry = new Entry();
+    const { checks, write } = entered(entry);
+    write({ "guest.rip": 0x2000n });
+    checks.leave(0x6000);
+    checks.arrive(0x7000);
+    expect(checks.known).toBe(false);
+    checks.arrive(0x6000);
+    expect(checks.known).toBe(true);
+    expect(checks.changedFields).toEqual([vmcsField("guest.rip").ordinal]);
+    write({ "guest.cr4": 0n });
+    checks.leave(0x6000);
+    checks.arrive(0x6000);
+    expect(checks.refusal()!.check.id).toBe("guest-cr4-fixed-bits");
+  });
+
+  it("count no more when it comes back changed", () => {
+    const entry = new Entry();
+    const { checks } = entered(entry);
+    checks.leave(0x6000);
+    entry.set({ "guest.cr4": 0n });
+    checks.arrive(0x6000);
+    expect(checks.known).toBe(false);
+    expect(checks.refusal()!.check.id).toBe("guest-cr4-fixed-bits");
+    checks.leave(0x6000);
+    checks.arrive(0x6000);
+    expect(checks.known).toBe(false);
+  });
+
   it("do not depend on bits that a row says it does not look at", () => {
     const rows = checkGroups.flatMap((group) => group.checks).filter((check) => check.bits);
     expect(rows.length).toBeGreaterThan(70);

@@ -72,8 +72,52 @@ export class EntryChecks {
   readonly #evaluated = new Uint32Array(rows.length);
   #pass = 0;
 
+  /** The VMCS of which everything was known when another became current: its region, its fields then, what had changed. */
+  #leftRegion = -1;
+  readonly #leftFields = new Uint32Array(2 * vmcsFields.length);
+  readonly #leftLow = new Int32Array(vmcsFields.length);
+  readonly #leftHigh = new Int32Array(vmcsFields.length);
+  readonly #leftChanged = new Uint16Array(vmcsFields.length);
+  #leftChanges = 0;
+
   constructor(facts: EntryFacts) {
     this.facts = facts;
+  }
+
+  /** The VMCS in a region will no longer be current: what is known of it is kept, until the next one of which something is. */
+  leave(region: number): void {
+    if (!this.#known) {
+      if (region === this.#leftRegion) this.#leftRegion = -1;
+      return;
+    }
+    this.#leftRegion = region;
+    const { facts } = this;
+    for (let ordinal = 0; ordinal < vmcsFields.length; ordinal++) {
+      this.#leftFields[2 * ordinal] = facts.low(ordinal);
+      this.#leftFields[2 * ordinal + 1] = facts.high(ordinal);
+    }
+    this.#leftLow.set(this.#low);
+    this.#leftHigh.set(this.#high);
+    this.#leftChanged.set(this.#changed);
+    this.#leftChanges = this.#changes;
+  }
+
+  /** The VMCS in a region is current. If it is the one that was left, and its fields are as they were, as much is known as then. */
+  arrive(region: number): void {
+    this.#known = false;
+    if (region !== this.#leftRegion) return;
+    const { facts } = this;
+    for (let ordinal = 0; ordinal < vmcsFields.length; ordinal++)
+      if (
+        this.#leftFields[2 * ordinal] !== facts.low(ordinal) ||
+        this.#leftFields[2 * ordinal + 1] !== facts.high(ordinal)
+      )
+        return;
+    this.#low.set(this.#leftLow);
+    this.#high.set(this.#leftHigh);
+    this.#changed.set(this.#leftChanged);
+    this.#changes = this.#leftChanges;
+    this.#known = true;
   }
 
   /** Nothing is known: another VMCS is current, or memory may have changed behind it. */
