@@ -23,7 +23,8 @@ export const hostVector = { irq0: 32, serial: 36, timer: 0xef, reschedule: 0xfc,
 
 const largePage = 0x40_0000;
 const mappedBytes = 896 * 1024 * 1024;
-const stackBytes = 0x2000;
+/** Of a processor's kernel stack. */
+export const stackBytes = 0x2000;
 const pushesErrorCode = new Set([8, 10, 11, 12, 13, 14, 17]);
 const at = Object.fromEntries(
   [...generalRegisters, "RIP", "RFLAGS", "activity"].map((name) => [name, offsetOf(name)]),

@@ -1,10 +1,12 @@
 import { type BootRefusal, isRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
 import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
+import type { SwitchStep } from "../host/switch-trace.ts";
 import { guestRefusal, type ImageRunner } from "../host/virtual-machine.ts";
 import { placeKernel } from "./image.ts";
 import { hostBytes, Launcher, mostDevicePages } from "./launcher.ts";
 import type { Mode } from "./quirks.ts";
+import { LguestTrace } from "./switch-trace.ts";
 
 /** Linux's, and what a kernel is taken to be linked at whose boot protocol tells physical addresses only. */
 const pageOffset = 0xc000_0000;
@@ -17,6 +19,7 @@ export class LguestMachine implements ImageRunner {
   readonly #outputs: PcOutputs;
   #isInterrupted = false;
   #hasSaid = false;
+  #trace: LguestTrace | undefined;
 
   /** One sentence where the image cannot be a guest. */
   static create(
@@ -53,6 +56,13 @@ export class LguestMachine implements ImageRunner {
     this.launcher = launcher;
     this.#memoryBytes = memoryBytes;
     this.#outputs = outputs;
+  }
+
+  /** Tell of each instruction of the world switch, or no more. */
+  traceSwitch(listener: ((step: SwitchStep) => void) | undefined): void {
+    const { host, module } = this.launcher;
+    this.#trace?.end();
+    this.#trace = listener === undefined ? undefined : new LguestTrace(host, module.switcher, listener);
   }
 
   run(maximum: number, warp: boolean): PcStop {
