@@ -33,6 +33,7 @@ describe.runIf(all)("Debian's cloud kernel", () => {
 
   it.for(cases)(
     "is a guest of $hypervisor with $processors processors",
+    { timeout: 900_000 },
     async ({ hypervisor, processors }, context) => {
       if (guest === undefined) return context.skip("Debian's packages are not available");
       const disks = [new MemoryDisk(16 * 1024 * 1024)];
@@ -56,6 +57,5 @@ describe.runIf(all)("Debian's cloud kernel", () => {
       expect(lines).toContain("to-the-console");
       expect(text).toContain(createHash("sha256").update(numbers).digest("hex"));
     },
-    900_000,
   );
 });
