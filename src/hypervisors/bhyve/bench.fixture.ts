@@ -6,7 +6,7 @@ import { LocalApic } from "../../devices/local-apic.ts";
 import { identityMapBytes } from "../../machine/boot/initial-state.ts";
 import { GuestMemoryMap } from "../host/guest-memory-map.ts";
 import { HostKernel, hostKernelBytes, type Thread } from "../host/host-kernel.ts";
-import { VmxDoor } from "../host/vmx-door.ts";
+import { fieldSlot, VmxDoor } from "../host/vmx-door.ts";
 import { isErrno, type RunResult, Vm } from "./vm.ts";
 import type { BhyveMode, RegisterName, VmExit } from "./vmm.ts";
 import { VmxBackend } from "./vmx-backend.ts";
@@ -105,6 +105,21 @@ export class Bench {
     this.apics[index] = apic;
     apic.write(0xf0, 0x1ff, 4);
     return apic;
+  }
+
+  /** The first virtual processor as it was at the beginning; memory is left. */
+  reset(): void {
+    this.vm.memory.writeBytes(guestTables, identityMapBytes(guestTables));
+    this.inVmcs(() => {
+      for (const name of [
+        "control.entryInterruptionInformation",
+        "guest.interruptibility",
+        "guest.activity",
+        "guest.pendingDebugExceptions",
+      ] as const)
+        this.door.write32(this.kernel.cpus[0]!, fieldSlot(name), 0);
+    });
+    this.#longMode(0);
   }
 
   #longMode(index: number): void {
