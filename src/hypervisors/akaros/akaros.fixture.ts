@@ -112,6 +112,7 @@ export class Bench implements UserLevel {
       this.memory.write64(own.frame + hw[name as keyof typeof hw], value);
     own.secure(this.akaros.bugs);
     this.process.setNotificationsDisabled(core.index, false);
+    core.halted = false;
   }
 
   step(core = this.core, budget?: number): string | undefined {
@@ -219,6 +220,7 @@ export class Bench implements UserLevel {
   /** The user-level scheduler of the core pops a context, which then runs. */
   pop(address: number, core = this.core): void {
     this.akaros.finalize(core);
+    core.halted = false;
     this.akaros.runVcoreContext(core, this.process);
     this.onVcoreEntry = (on) => {
       this.onVcoreEntry = (again) => this.halt(again);

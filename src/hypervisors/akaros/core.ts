@@ -20,7 +20,6 @@ export interface CoreCounters {
   vmExits: number;
   launches: number;
   resumes: number;
-  nmis: number;
 }
 
 /** One core as the kernel has it: per-CPU area, stacks, descriptor tables, and whose context it runs. */
@@ -43,7 +42,6 @@ export class Core implements LoadingCore {
     vmExits: 0,
     launches: 0,
     resumes: 0,
-    nmis: 0,
   };
   process: Process | undefined;
   /** Loaded here. */
@@ -120,6 +118,14 @@ export class Core implements LoadingCore {
     const returned = cpu.proceed();
     kernel.sliceLeft = before;
     if (!returned) throw new Error(`${name} did not return: ${kernel.died?.says ?? cpu.unfinished}`);
+  }
+
+  /** NMIs: those that interrupted the host are counted by their entry, which is all that is done for them. */
+  get nmis(): number {
+    return this.#kernel.memory.read32(this.areaAt + perCpu.nmis);
+  }
+  countNmi(): void {
+    this.#kernel.memory.write32(this.areaAt + perCpu.nmis, this.nmis + 1);
   }
 
   loadXcr0(value: bigint): void {

@@ -79,7 +79,7 @@ const eptViolation: ExitAction = (akaros, core, frame) => {
 const nmi: ExitAction = (akaros, core, frame) => {
   const information = akaros.kernel.memory.read32(frame + vm.intrinfo2);
   if (((information >>> 8) & 7) !== nmiType) return false;
-  core.counters.nmis++;
+  core.countNmi();
   return true;
 };
 

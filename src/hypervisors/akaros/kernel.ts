@@ -14,10 +14,10 @@ import { runSystemCalls } from "./system-calls.ts";
 import { fillIdt, linear, trapRecords, userSelector } from "./trap-table.ts";
 
 /** From where the assembly called the C part. */
-export type KernelEntry = "trap" | "irq" | "nmi" | "syscall" | "vmexit" | "entry failed" | "idle";
+export type KernelEntry = "trap" | "irq" | "syscall" | "vmexit" | "entry failed" | "idle";
 // biome-ignore format: one row per fact
 const entryLabels: readonly (readonly [string, KernelEntry])[] = [
-  ["trapsCalled", "trap"], ["irqsCalled", "irq"], ["nmiCalled", "nmi"], ["syscallCalled", "syscall"], ["vmExitCalled", "vmexit"],
+  ["trapsCalled", "trap"], ["irqsCalled", "irq"], ["syscallCalled", "syscall"], ["vmExitCalled", "vmexit"],
   ["vmEntryFailed", "entry failed"], ["idleCalled", "idle"],
 ];
 
@@ -65,8 +65,7 @@ export class Akaros {
     const base = user.symbols.get("vcoreEntry")!;
     this.#userCode = memory.read(base, user.end - base);
     this.userSymbols = new Map([...user.symbols].map(([name, at]) => [name, userAddress.code + (at - base)]));
-    for (const [label, entry] of entryLabels)
-      if (entry !== "nmi" || !bugs.noInterruptStacks) this.#entries.set(kernel.symbol(label), entry);
+    for (const [label, entry] of entryLabels) this.#entries.set(kernel.symbol(label), entry);
     const records = trapRecords(memory, kernel.symbol("trapTable"), kernel.symbol("trapTableEnd"));
     const refusal = fillIdt(memory, kernel.IDT, records, bugs);
     if (refusal !== undefined) throw new Error(refusal);
@@ -202,10 +201,6 @@ export class Akaros {
         counters.traps++;
         this.#trap(core, state.low32("RDI"));
         return;
-      case "nmi":
-        counters.nmis++;
-        this.#resume(core);
-        return;
       case "irq":
         counters.irqs++;
         this.#irqEntry(core, state.low32("RDI"));
@@ -246,7 +241,7 @@ export class Akaros {
     const { memory } = this.kernel;
     const number = memory.read32(frame + hw.trapno);
     const isUser = (memory.read32(frame + hw.cs) & RPL) === RPL;
-    if (number === vector.NMI) core.counters.nmis++;
+    if (number === vector.NMI) core.countNmi();
     if (!isUser) {
       if (number === vector.NMI) this.#resume(core);
       else

@@ -72,7 +72,13 @@ export const context = { type: 0x00, frame: 0x10, bytes: 0x10 + vm.bytes } as co
 export const contextType = { none: 0, HW: 1, SW: 2, VM: 3 } as const;
 
 /** The beginning of a processor's area, at GS in the kernel. */
-export const perCpu = { stackTop: 0x00, actualContext: 0x40, fakeFrame: 0x140, scratch: 0x240 } as const;
+export const perCpu = {
+  stackTop: 0x00,
+  nmis: 0x20,
+  actualContext: 0x40,
+  fakeFrame: 0x140,
+  scratch: 0x240,
+} as const;
 
 /** What kernel and user-level scheduler share for each virtual core, in user memory. */
 // biome-ignore format: one row per fact

@@ -86,27 +86,17 @@ ${name}Called:
         jmp trapReturn                  ; kernel frames only: a user's has been copied and its stack forgotten
 `;
 
-/** On a stack of its own: whose GS this is cannot be told from CS, so it is kept and set. The kernel's area lies above the frame. */
+/**
+ * On a stack of its own, above which lies whose core this is. Whose RSP and GS are interrupted cannot be told from CS, so neither is
+ * used, and the C part is not called: it may itself be waiting for a function.
+ */
 const nmiEntry = `
-nmi:    cld
-${pushAll}
-        sub rsp, 16
-        mov ecx, ${IA32_GS_BASE}
-        rdmsr
-        mov [rsp], eax
-        mov [rsp + 4], edx
-        mov eax, [rsp + ${hw.bytes}]
-        mov edx, [rsp + ${hw.bytes + 4}]
-        wrmsr
-        xor ebp, ebp
-        mov rdi, rsp
-        call cPart
-nmiCalled:
-        mov ecx, ${IA32_GS_BASE}
-        mov eax, [rsp]
-        mov edx, [rsp + 4]
-        wrmsr
-        jmp trapReturn
+nmi:    push rax
+        mov rax, [rsp + ${8 * 8}]
+        inc qword [rax + ${perCpu.nmis}]
+        pop rax
+        add rsp, 16                     ; trapno, err
+        iretq
 `;
 
 const wrmsrFrom = (msr: number, at: string): string => `
@@ -152,7 +142,6 @@ popVmLaunch:
 popVmFailed:                            ; still here: VMfail. The registers are the guest's, the stack is ours.
         setz al
         pop rbp
-        and rsp, -16
         movzx edi, al
         call cPart
 vmEntryFailed:
