@@ -1,7 +1,7 @@
 /** Guests that do anything at all: each comes to a clear end or runs on, and the host is as it was. */
 import { describe, expect, it } from "vitest";
-import { machineCodeOf } from "../host32/host.ts";
-import { entryMark, selector } from "./abi.ts";
+import { machineCodeOf } from "../../src/hypervisors/host32/host.ts";
+import { entryMark, selector } from "../../src/hypervisors/lguest/abi.ts";
 import {
   call,
   hostFingerprint,
@@ -12,7 +12,7 @@ import {
   setGate,
   testHost,
   toProgram,
-} from "./guest.fixture.ts";
+} from "../../src/hypervisors/lguest/guest.fixture.ts";
 
 /** Mulberry32. */
 const randomOf = (seed: number): (() => number) => {
