@@ -3,7 +3,7 @@ import { guestAddress, newKernel, TestMachine } from "./kvm.fixture.ts";
 import { KvmExit } from "./kvm-run.ts";
 
 /** A guest of random bytes does anything at all; KVM_RUN comes back, and the host is as it was. More with WORLDSWITCH_HOSTILE_SEEDS. */
-const seeds = Number(process.env["WORLDSWITCH_HOSTILE_SEEDS"] ?? 12);
+const seeds = Number(process.env["WORLDSWITCH_HOSTILE_SEEDS"] ?? 6);
 const exitsEach = 40;
 const slice = 5_000;
 

@@ -123,7 +123,7 @@ export class KvmVm {
 
 /** What a local APIC in the kernel drives; the virtual processor may come after it. */
 export const vcpuPins = (vcpu: () => KvmVcpu | undefined): ProcessorPins => ({
-  interruptRequest: () => vcpu()?.loop.interruptRequest(),
+  interruptRequest: (pending) => vcpu()?.loop.interruptRequest(pending),
   nmi: () => vcpu()?.nmi(),
   init: () => vcpu()?.loop.signalInit(),
   startup: (vector) => vcpu()?.loop.signalStartup(vector),

@@ -252,9 +252,10 @@ export class VcpuLoop implements ExitingVcpu {
     around.kvm.kernel.cpus[0]!.apic.sendInterrupt(cpu.index, hostVector.kick);
   }
 
-  interruptRequest(): void {
+  /** The interrupt controller, or the user, has something or has it no longer. */
+  interruptRequest(pending = true): void {
     this.vmx.request(EVENT);
-    this.kick();
+    if (pending) this.kick();
   }
 
   signalInit(): void {
