@@ -182,6 +182,7 @@ export class SwitchTrace implements InstructionTrace {
     if (state["vmx.operation"] === VmxOperation.nonRoot) return [];
     const place = this.#memoryPlace(instruction, address);
     const moved: MovedRegister[] = [];
+    const { mnemonic } = instruction.row.semantics;
     const [dest, src] = instruction.operands;
     if (dest?.kind === "memory" && src?.kind === "register" && src.file === "general") {
       const value = this.#before[src.number]!;
@@ -196,7 +197,8 @@ export class SwitchTrace implements InstructionTrace {
     }
     for (let n = 0; n < 16; n++) {
       const [before, after] = [this.#before[n]!, state.general(n)];
-      if (before === after && !isDestination(dest, n)) continue;
+      // A load of the value that was there already is one all the same.
+      if (before === after && !(mnemonic === "MOV" && isDestination(dest, n))) continue;
       if (n === RSP && dest?.kind !== "register") continue;
       moved.push({
         register: generalRegisters[n]!,
