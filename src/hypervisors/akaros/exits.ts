@@ -148,6 +148,18 @@ const actions = new Map<number, ExitAction>([
   [ExitReason.XSETBV, xsetbv],
 ]);
 
+const eventFields = 0x8000_0fff;
+/** An event that was being delivered when the exit came is not lost: it is injected at the next entry (SDM Vol. 3, "Information for VM Exits That Occur During Event Delivery"). */
+const injectAgain = ({ kernel, door }: ExitKernel, { cpu }: Core, frame: number): void => {
+  const event = door.read32(cpu, slot.vectoring);
+  const isEvent = event >>> 31 !== 0;
+  if (isEvent) {
+    kernel.memory.write32(frame + vm.trapInject, (event & eventFields) >>> 0);
+    door.write32(cpu, slot.injectLength, door.read32(cpu, slot.instructionLength));
+  }
+  door.write32(cpu, slot.injectError, isEvent ? door.read32(cpu, slot.vectoringError) : 0);
+};
+
 /** `stackFrame`: where the stub has put the general registers. */
 export const vmExit = (akaros: ExitKernel, core: Core, stackFrame: number): void => {
   const { memory } = akaros.kernel;
@@ -171,6 +183,7 @@ export const vmExit = (akaros: ExitKernel, core: Core, stackFrame: number): void
   memory.write32(frame + vm.intrinfo2, door.read32(cpu, slot.interruption));
   memory.write64(frame + vm.guestVa, door.read64(cpu, slot.linearAddress));
   memory.write64(frame + vm.guestPa, door.read64(cpu, slot.physicalAddress));
+  if (!akaros.bugs.losesEvents) injectAgain(akaros, core, frame);
   const { exits } = core.process!.machine!;
   exits[Math.min(reason & 0xffff, exits.length - 1)]!++;
   const action = reason & entryFailed ? undefined : actions.get(reason);

@@ -136,6 +136,8 @@ export interface AkarosBugs {
   readonly trustsRflags: boolean;
   /** The upper half of the exit qualification is lost. */
   readonly truncatedQualification: boolean;
+  /** An event whose delivery ends in an exit that the kernel deals with is not injected again. */
+  readonly losesEvents: boolean;
   /** RDMSR of pass-through MSRs swaps the halves; written fake values are shared by all guests. */
   readonly msrTable: boolean;
   /** Guest/host masks 0 and no unrestricted guest: only kernels made for it start. */
@@ -143,7 +145,7 @@ export interface AkarosBugs {
 }
 const bugs = (has: boolean): AkarosBugs => ({
   doubleFaultMisframe: has, noInterruptStacks: has, sharedNotification: has, failedEntryStaysLoaded: has, trustsRflags: has,
-  truncatedQualification: has, msrTable: has, adaptedGuestsOnly: has,
+  truncatedQualification: has, losesEvents: has, msrTable: has, adaptedGuestsOnly: has,
 }); // biome-ignore format: one list
 export type AkarosMode = "historic" | "fixed";
 export const bugsOf = (mode: AkarosMode): AkarosBugs => bugs(mode === "historic");

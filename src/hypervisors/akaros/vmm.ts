@@ -1,6 +1,7 @@
 import { VirtualApic, virtualizedRegisters } from "../../arch/virtual-apic.ts";
 import { ExitReason, exitReasonName } from "../../arch/vm-exit-reasons.ts";
 import { VirtioConsole } from "../../devices/virtio-console.ts";
+import { VirtioMmio } from "../../devices/virtio-mmio.ts";
 import type { PcConfiguration, PcOutputs, PcStop } from "../../machine/pc-doors.ts";
 import type { GuestBoard } from "../host/guest-board.ts";
 import type { GuestMemoryMap } from "../host/guest-memory-map.ts";
@@ -9,7 +10,6 @@ import { GuestThread, hasVirtualRequest } from "./guest-thread.ts";
 import type { Akaros } from "./kernel.ts";
 import { context, entryFailed, kernelExit, pageBytes, syscall, syscallNumber, userAddress, vcpd, vector } from "./layout.ts"; // biome-ignore format: one list
 import { type Process, type UserCore, type UserLevel, vmmFlag } from "./process.ts";
-import { VirtioMmio } from "./virtio-mmio.ts";
 
 const video = { start: 0xa_0000, bytes: 0x2_0000 } as const;
 const apicPage = 0xfee0_0000;
@@ -231,7 +231,6 @@ export class Vmm implements UserLevel {
 
   #answer(core: UserCore, thread: GuestThread): void {
     const reason = thread.get("exitReason");
-    thread.set("trapInject", 0);
     if (reason & entryFailed) {
       this.#entryFailed(reason & 0xffff, thread.get("exitQual"));
       return;

@@ -1,10 +1,10 @@
-import type { RegisterBlock } from "../../bus/address-range.ts";
-import type { DirectMemory } from "../../bus/dma.ts";
-import type { InterruptLine } from "../../bus/interrupt-line.ts";
-import type { VirtioDevice, VirtioTransport } from "../../devices/virtio-device.ts";
-import { VIRTIO_F } from "../../devices/virtio-features.ts";
-import { DEVICE_STATUS, ISR } from "../../devices/virtio-pci-registers.ts";
-import { Virtqueue } from "../../devices/virtqueue.ts";
+import type { RegisterBlock } from "../bus/address-range.ts";
+import type { DirectMemory } from "../bus/dma.ts";
+import type { InterruptLine } from "../bus/interrupt-line.ts";
+import type { VirtioDevice, VirtioTransport } from "./virtio-device.ts";
+import { VIRTIO_F } from "./virtio-features.ts";
+import { DEVICE_STATUS, ISR } from "./virtio-pci-registers.ts";
+import { Virtqueue } from "./virtqueue.ts";
 
 /** VIRTIO 1.2, "MMIO Device Register Layout". */
 // biome-ignore format: one row per fact
