@@ -104,7 +104,10 @@ export class BhyveMachine extends VirtualMachine {
     const { vm, kernel } = this;
     const cpu = kernel.cpus[0]!;
     loadGuest(this.memory, bootable, cpu.processor);
-    for (const apic of this.board.apics) apic.writeMsr(IA32_APIC_BASE, apic.readMsr(IA32_APIC_BASE)! | EXTD);
+    // The first version's default, where there is x2APIC mode.
+    if (bootable.configuration.model.has("X2APIC"))
+      for (const apic of this.board.apics)
+        apic.writeMsr(IA32_APIC_BASE, apic.readMsr(IA32_APIC_BASE)! | EXTD);
     const { plan, configuration } = bootable;
     const start = plan.cpu;
     const needed: Capability[] = ["hlt_exit"];
