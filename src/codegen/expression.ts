@@ -32,7 +32,6 @@ const upperBound = (value: Value): bigint => {
       const [a, b] = value.args as [Value, Value];
       const low = upperBound(a);
       const high = upperBound(b);
-      // biome-ignore lint/complexity/useMathMinMax: Math.min knows no bigint
       return low < high ? low : high;
     }
     case "remUnsigned": return value.args[1]!.isConst ? value.args[1]!.bits - 1n : most;
