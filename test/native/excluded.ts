@@ -6,6 +6,7 @@ const segments = "loads a segment register or depends on descriptor tables";
 const events = "transfers control through a gate or to the kernel";
 const model = "its result is the processor model's or the kernel's, not the operands'";
 const random = "its result is random or a time";
+const vmx = "VT-x, which the recording processor need not have: Bochs is the witness (test/vmx)";
 const later = "emulated or forbidden by the kernel in user mode";
 
 // biome-ignore format: one row per reason
@@ -16,6 +17,7 @@ const reasons: readonly (readonly [reason: string, mnemonics: readonly string[]]
   [events, ["INT", "INT1", "INT3", "INTO", "IRET", "SYSCALL", "SYSENTER"]],
   [model, ["CPUID", "XGETBV", "RDPID", "RDPKRU", "WRPKRU", "XSAVE", "XSAVEC", "XSAVEOPT", "XRSTOR", "FXSAVE", "FXRSTOR", "GETSEC", "RSM"]],
   [random, ["RDRAND", "RDSEED", "RDTSC", "RDTSCP"]],
+  [vmx, ["VMCALL", "VMLAUNCH", "VMRESUME", "VMXOFF", "VMXON", "VMFUNC", "VMREAD", "VMWRITE", "VMPTRLD", "VMPTRST", "VMCLEAR", "INVEPT", "INVVPID"]],
   [later, ["SLDT", "STR", "SGDT", "SIDT", "SMSW", "UMWAIT", "UMONITOR", "TPAUSE"]],
 ];
 
