@@ -6,14 +6,21 @@ import { debianGuest } from "../../tools/guests/guests.ts";
 import { DONE_MARKER, INIT_MARKER } from "../../tools/guests/initramfs.ts";
 
 /**
- * Debian's unmodified cloud kernel as the guest of our hypervisors: shell, disk, timer, power-off. More of them, and two processors,
- * with `npm run guests:all`. Left out where Debian's packages cannot be had.
+ * Debian's unmodified cloud kernel as the guest of our hypervisors: shell, disk, timer, power-off; with `npm run guests:all`. Left
+ * out where Debian's packages cannot be had.
  */
 const all = process.env["WORLDSWITCH_ALL_GUESTS"] !== undefined;
 
 const cases: readonly { hypervisor: HypervisorName; processors: number }[] = [
-  { hypervisor: "bhyve", processors: 1 },
-  ...(all ? ([{ hypervisor: "bhyve", processors: 2 }] as const) : []),
+  ...(all
+    ? ([
+        { hypervisor: "bhyve", processors: 1 },
+        { hypervisor: "bhyve", processors: 2 },
+        { hypervisor: "kvm", processors: 1 },
+        { hypervisor: "kvm", processors: 2 },
+        { hypervisor: "akaros", processors: 1 },
+      ] as const)
+    : []),
 ];
 
 const script = [
