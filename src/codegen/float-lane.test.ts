@@ -100,7 +100,7 @@ describe.each(cases)("$name by native instructions", (row) => {
     const { compute } = intrinsicNamed(row.name);
     const width = BigInt(row.value);
     let native = 0;
-    for (let n = 0; n < 6000; n++) {
+    for (let n = 0; n < 2200; n++) {
       const mxcsr = controls[n % controls.length]!;
       const isInteger = row.name.includes("fromInt");
       const operand = (): bigint => (isInteger ? random() >> (random() % 64n) : pattern(row.from));
@@ -116,6 +116,6 @@ describe.each(cases)("$name by native instructions", (row) => {
       const text = `${a.toString(16)} ${b.toString(16)} mxcsr ${mxcsr.toString(16)}`;
       expect(`${text}: ${value(found).toString(16)} ${flags(found)}`).toBe(`${text}: ${value(wanted).toString(16)} ${flags(wanted)}`);
     }
-    expect(native).toBeGreaterThan(400);
+    expect(native).toBeGreaterThan(150);
   });
 });
