@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** Tests that stand beside their code but run whole guests, or try every bit: seconds each. */
+const long = ["src/hypervisors/**/*.test.ts", "src/machine/pc.test.ts", "src/vmx/checks/*.test.ts"];
+
 export default defineConfig({
   test: {
     // One for each of the two cores that the times in docs/SPECIFICATION.md are of; the default leaves one of them idle.
@@ -10,7 +13,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["src/**/*.test.ts"],
-          exclude: ["src/hypervisors/**"],
+          exclude: long,
           pool: "threads",
           isolate: false,
         },
@@ -18,8 +21,7 @@ export default defineConfig({
       {
         test: {
           name: "system",
-          // The hypervisors' tests run whole guests.
-          include: ["test/**/*.test.ts", "src/hypervisors/**/*.test.ts"],
+          include: ["test/**/*.test.ts", ...long],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           globalSetup: ["test/build.setup.ts"],
