@@ -1,7 +1,13 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests that stand beside their code but run whole guests, or try every bit: seconds each. */
-const long = ["src/hypervisors/**/*.test.ts", "src/machine/pc.test.ts", "src/vmx/checks/*.test.ts"];
+const long = [
+  "src/hypervisors/**/*.test.ts",
+  "src/machine/pc.test.ts",
+  "src/vmx/checks/*.test.ts",
+  "src/vmx/ept.test.ts",
+  "src/codegen/float-lane.test.ts",
+];
 
 export default defineConfig({
   test: {
