@@ -145,3 +145,6 @@ export const default1: Readonly<Record<ControlFieldName, number>> = {
 
 const byKey = new Map(vmxControls.map((control) => [control.key, control]));
 export const vmxControl = (key: ControlKey): VmxControl => byKey.get(key)!;
+
+/** The bit of a control in its field, as a signed 32-bit number, for `&`. */
+export const controlMask = (key: ControlKey): number => 1 << vmxControl(key).bit;

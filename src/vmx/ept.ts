@@ -7,7 +7,7 @@ import {
   eptViolation,
 } from "../arch/ept-entries.ts";
 import { ExitReason } from "../arch/vm-exit-reasons.ts";
-import { vmxControl } from "../arch/vmx-controls.ts";
+import { controlMask } from "../arch/vmx-controls.ts";
 import type { CpuModel } from "../cpu/core.ts";
 import { Access } from "../cpu/page-walk.ts";
 import { GuestPhysicalAccess, GuestPhysicalTranslation, VmExit } from "../cpu/vmx-socket.ts";
@@ -21,9 +21,9 @@ import type { VmxGuest } from "./vmx-guest.ts";
  * and misconfigurations. Hot: a TLB miss of a guest comes here up to five times.
  */
 
-const modeBasedExecuteControl = 1 << vmxControl("modeBasedExecuteControl").bit;
-const enablePML = 1 << vmxControl("enablePML").bit;
-const eptViolationVE = 1 << vmxControl("eptViolationVE").bit;
+const modeBasedExecuteControl = controlMask("modeBasedExecuteControl");
+const enablePML = controlMask("enablePML");
+const eptViolationVE = controlMask("eptViolationVE");
 const eptPointer = fieldOffset("control.eptPointer");
 
 const { R, W, X, PS, A, D, XU } = eptEntry;

@@ -1,7 +1,7 @@
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { ExitReason } from "../arch/vm-exit-reasons.ts";
-import { type ControlKey, vmxControl } from "../arch/vmx-controls.ts";
+import { controlMask } from "../arch/vmx-controls.ts";
 import type { Event } from "../cpu/fault.ts";
 import { VmExit } from "../cpu/vmx-socket.ts";
 import { offsetOf } from "../state/layout.ts";
@@ -22,14 +22,13 @@ import type { VmxProcessor } from "./vmx-processor.ts";
  * (SDM Vol. 3, "Other Causes of VM Exits", "Event Blocking", "Features Specific to VMX Non-Root Operation").
  */
 
-const bitOf = (key: ControlKey): number => 1 << vmxControl(key).bit;
-const externalInterruptExiting = bitOf("externalInterruptExiting");
-const nmiExiting = bitOf("nmiExiting");
-const virtualNMIs = bitOf("virtualNMIs");
-const interruptWindowExiting = bitOf("interruptWindowExiting");
-const nmiWindowExiting = bitOf("nmiWindowExiting");
-const monitorTrapFlag = bitOf("monitorTrapFlag");
-const acknowledgeInterruptOnExit = bitOf("acknowledgeInterruptOnExit");
+const externalInterruptExiting = controlMask("externalInterruptExiting");
+const nmiExiting = controlMask("nmiExiting");
+const virtualNMIs = controlMask("virtualNMIs");
+const interruptWindowExiting = controlMask("interruptWindowExiting");
+const nmiWindowExiting = controlMask("nmiWindowExiting");
+const monitorTrapFlag = controlMask("monitorTrapFlag");
+const acknowledgeInterruptOnExit = controlMask("acknowledgeInterruptOnExit");
 
 const flagsOffset = offsetOf("RFLAGS");
 const interruptibilityOffset = offsetOf("interruptibility");

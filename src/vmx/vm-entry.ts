@@ -2,7 +2,7 @@ import { CR0, CR4, IA32_EFER } from "../arch/control-registers.ts";
 import { DR7 } from "../arch/debug-registers.ts";
 import { ExitReason } from "../arch/vm-exit-reasons.ts";
 import type { VmcsFieldName } from "../arch/vmcs-fields.ts";
-import { type ControlKey, vmxControl } from "../arch/vmx-controls.ts";
+import { controlMask } from "../arch/vmx-controls.ts";
 import { deliver } from "../cpu/exceptions.ts";
 import type { Event } from "../cpu/fault.ts";
 import { loadPdptes } from "../cpu/pdptes.ts";
@@ -18,15 +18,14 @@ import type { VmxProcessor } from "./vmx-processor.ts";
 
 /** SDM Vol. 3, "VM Entries": from the checks to event injection. Hot: words, no bigint on the common way. */
 
-const bitOf = (key: ControlKey): number => 1 << vmxControl(key).bit;
-const activateSecondary = bitOf("activateSecondaryControls");
-const loadDebugControls = bitOf("loadDebugControls");
-const ia32eModeGuest = bitOf("ia32eModeGuest");
-const loadGuestPerfGlobalCtrl = bitOf("loadGuestPerfGlobalCtrl");
-const loadGuestPAT = bitOf("loadGuestPAT");
-const loadGuestEFER = bitOf("loadGuestEFER");
-const enableEPT = bitOf("enableEPT");
-const activatePreemptionTimer = bitOf("activatePreemptionTimer");
+const activateSecondary = controlMask("activateSecondaryControls");
+const loadDebugControls = controlMask("loadDebugControls");
+const ia32eModeGuest = controlMask("ia32eModeGuest");
+const loadGuestPerfGlobalCtrl = controlMask("loadGuestPerfGlobalCtrl");
+const loadGuestPAT = controlMask("loadGuestPAT");
+const loadGuestEFER = controlMask("loadGuestEFER");
+const enableEPT = controlMask("enableEPT");
+const activatePreemptionTimer = controlMask("activatePreemptionTimer");
 
 const at = (name: VmcsFieldName): number => fieldOffset(name);
 const field = {

@@ -5,7 +5,7 @@ import { RFLAGS } from "../arch/flags.ts";
 import { ExitReason } from "../arch/vm-exit-reasons.ts";
 import type { VmcsFieldName } from "../arch/vmcs-fields.ts";
 import { type VmxAbortCause, vmxAbortIndicator } from "../arch/vmx-aborts.ts";
-import { vmxControl } from "../arch/vmx-controls.ts";
+import { controlMask } from "../arch/vmx-controls.ts";
 import { flagsImage } from "../cpu/exceptions.ts";
 import type { Event } from "../cpu/fault.ts";
 import { loadPdptes } from "../cpu/pdptes.ts";
@@ -21,18 +21,17 @@ import type { VmxProcessor } from "./vmx-processor.ts";
 
 /** SDM Vol. 3, "VM Exits": information, saving guest state, loading host state. Hot: words, no bigint on the common way. */
 
-const bitOf = (key: Parameters<typeof vmxControl>[0]): number => 1 << vmxControl(key).bit;
-const saveDebugControls = bitOf("saveDebugControls");
-const hostAddressSpaceSize = bitOf("hostAddressSpaceSize");
-const savePAT = bitOf("savePAT");
-const loadHostPAT = bitOf("loadHostPAT");
-const saveEFER = bitOf("saveEFER");
-const loadHostEFER = bitOf("loadHostEFER");
-const loadHostPerfGlobalCtrl = bitOf("loadHostPerfGlobalCtrl");
-const savePreemptionTimer = bitOf("savePreemptionTimer");
-const activatePreemptionTimer = bitOf("activatePreemptionTimer");
-const ia32eModeGuest = bitOf("ia32eModeGuest");
-const enableEPT = bitOf("enableEPT");
+const saveDebugControls = controlMask("saveDebugControls");
+const hostAddressSpaceSize = controlMask("hostAddressSpaceSize");
+const savePAT = controlMask("savePAT");
+const loadHostPAT = controlMask("loadHostPAT");
+const saveEFER = controlMask("saveEFER");
+const loadHostEFER = controlMask("loadHostEFER");
+const loadHostPerfGlobalCtrl = controlMask("loadHostPerfGlobalCtrl");
+const savePreemptionTimer = controlMask("savePreemptionTimer");
+const activatePreemptionTimer = controlMask("activatePreemptionTimer");
+const ia32eModeGuest = controlMask("ia32eModeGuest");
+const enableEPT = controlMask("enableEPT");
 
 const at = (name: VmcsFieldName): number => fieldOffset(name);
 const field = {

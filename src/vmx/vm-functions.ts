@@ -1,6 +1,6 @@
 import { Exception } from "../arch/exceptions.ts";
 import { ExitReason } from "../arch/vm-exit-reasons.ts";
-import { vmxControl } from "../arch/vmx-controls.ts";
+import { controlMask } from "../arch/vmx-controls.ts";
 import { Fault } from "../cpu/fault.ts";
 import { VmExit } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
@@ -11,8 +11,8 @@ import type { VmxGuest } from "./vmx-guest.ts";
 
 /** SDM Vol. 3, "VM Functions". */
 
-const enableVMFunctions = 1 << vmxControl("enableVMFunctions").bit;
-const eptViolationVE = 1 << vmxControl("eptViolationVE").bit;
+const enableVMFunctions = controlMask("enableVMFunctions");
+const eptViolationVE = controlMask("eptViolationVE");
 const vmFunctionControls = fieldOffset("control.vmFunctionControls");
 const eptPointer = fieldOffset("control.eptPointer");
 const eptpIndex = fieldOffset("control.eptpIndex");

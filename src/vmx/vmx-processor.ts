@@ -1,5 +1,5 @@
 import { CR0 } from "../arch/control-registers.ts";
-import { vmxControl } from "../arch/vmx-controls.ts";
+import { controlMask } from "../arch/vmx-controls.ts";
 import type { Core, Invalidation } from "../cpu/core.ts";
 import type { ExecutionEngine, Observer } from "../cpu/execution-engine.ts";
 import type { GuestMemory, VmcsOwner } from "../cpu/guest-memory.ts";
@@ -16,8 +16,8 @@ import { Vmcs } from "./vmcs.ts";
 import { type VmcsFieldIndex, vmcsFieldIndex } from "./vmcs-fields-of-model.ts";
 
 const operationOffset = offsetOf("vmx.operation");
-const enableEPT = 1 << vmxControl("enableEPT").bit;
-const unrestrictedGuest = 1 << vmxControl("unrestrictedGuest").bit;
+const enableEPT = controlMask("enableEPT");
+const unrestrictedGuest = controlMask("unrestrictedGuest");
 
 /** Why VM entry did not get past its checks. */
 export type EntryRefusal =

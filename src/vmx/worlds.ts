@@ -1,5 +1,5 @@
 import { EPTP } from "../arch/ept-entries.ts";
-import { vmxControl } from "../arch/vmx-controls.ts";
+import { controlMask } from "../arch/vmx-controls.ts";
 import type { Invalidation } from "../cpu/core.ts";
 import { maximumWorlds } from "../cpu/tlb.ts";
 import { fieldOffset } from "./vmcs.ts";
@@ -10,10 +10,10 @@ import type { VmxGuest, WorldNumbers } from "./vmx-guest.ts";
  * EP4TA, and the controls that change what a translation allows. World 0 is root operation and everything outside VMX.
  */
 
-const enableEPT = 1 << vmxControl("enableEPT").bit;
-const enableVPID = 1 << vmxControl("enableVPID").bit;
-const virtualizeAPICAccesses = 1 << vmxControl("virtualizeAPICAccesses").bit;
-const modeBasedExecuteControl = 1 << vmxControl("modeBasedExecuteControl").bit;
+const enableEPT = controlMask("enableEPT");
+const enableVPID = controlMask("enableVPID");
+const virtualizeAPICAccesses = controlMask("virtualizeAPICAccesses");
+const modeBasedExecuteControl = controlMask("modeBasedExecuteControl");
 const eptPointer = fieldOffset("control.eptPointer");
 const vpidField = fieldOffset("control.vpid");
 const controlsThatMatter = enableEPT | virtualizeAPICAccesses | modeBasedExecuteControl;

@@ -1,6 +1,6 @@
 import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { ExitReason } from "../../arch/vm-exit-reasons.ts";
-import { vmxControl } from "../../arch/vmx-controls.ts";
+import { controlMask } from "../../arch/vmx-controls.ts";
 import { byNumber, guestRegisters } from "./context.ts";
 import { closeWindow, interruptWindow, nmiWindow } from "./injection.ts";
 import { emulateMmio } from "./mmio.ts";
@@ -10,7 +10,7 @@ import { type ExitAtHand, entryEvent, field, type VmxVcpu } from "./vmx-vcpu.ts"
 
 /** Exit triage: what the kernel does about a VM exit by itself, and what it tells the user process. */
 
-const ia32eModeGuest = 1 << vmxControl("ia32eModeGuest").bit;
+const ia32eModeGuest = controlMask("ia32eModeGuest");
 const { rax, rbx, rcx, rdx } = guestRegisters;
 const IF = 1 << 9;
 const gp = entryEvent.valid | (3 << 8) | entryEvent.errorCode | 13;

@@ -1,12 +1,12 @@
-import { vmxControl } from "../../arch/vmx-controls.ts";
+import { controlMask } from "../../arch/vmx-controls.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import type { VmxDoor } from "../host/vmx-door.ts";
 import { blocking, entryEvent, field, type VmxVcpu } from "./vmx-vcpu.ts";
 
 /** What goes into the guest with the next VM entry: at most one event. */
 
-export const interruptWindow = 1 << vmxControl("interruptWindowExiting").bit;
-export const nmiWindow = 1 << vmxControl("nmiWindowExiting").bit;
+export const interruptWindow = controlMask("interruptWindowExiting");
+export const nmiWindow = controlMask("nmiWindowExiting");
 const IF = 1 << 9;
 
 const setControls = (door: VmxDoor, cpu: HostProcessor, vcpu: VmxVcpu, value: number): void => {

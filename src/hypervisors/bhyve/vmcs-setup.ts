@@ -1,5 +1,5 @@
 import { controlMsrs, VmxMsr } from "../../arch/vmx-capabilities.ts";
-import { type ControlFieldName, type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
+import { type ControlFieldName, type ControlKey, controlMask, vmxControl } from "../../arch/vmx-controls.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import type { BhyveMode, Errno } from "./vmm.ts";
 
@@ -20,7 +20,7 @@ interface Wish {
 }
 
 const bitsOf = (keys: readonly ControlKey[]): number =>
-  keys.reduce((bits, key) => bits | (1 << vmxControl(key).bit), 0);
+  keys.reduce((bits, key) => bits | controlMask(key), 0);
 
 /** Two halves of a capability MSR: settings that must be 1, settings that may be 1. */
 const halves = (cpu: HostProcessor, index: number): readonly [number, number] | undefined => {

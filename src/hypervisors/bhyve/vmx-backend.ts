@@ -1,6 +1,6 @@
 import { CR0, IA32_EFER } from "../../arch/control-registers.ts";
 import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
-import { type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
+import { type ControlKey, controlMask } from "../../arch/vmx-controls.ts";
 import { EptTables, memoryType } from "../host/ept-tables.ts";
 import { hostSelector } from "../host/host-image.ts";
 import type { HostKernel, Thread } from "../host/host-kernel.ts";
@@ -32,7 +32,7 @@ const passedThrough = [
   0x277,
 ];
 const machineCheck = 1 << 18;
-const ia32eModeGuest = 1 << vmxControl("ia32eModeGuest").bit;
+const ia32eModeGuest = controlMask("ia32eModeGuest");
 
 const registerField: Readonly<Record<VmcsRegister, VmcsFieldName>> = {
   rsp: "guest.rsp", rip: "guest.rip", rflags: "guest.rflags", cr0: "guest.cr0", cr3: "guest.cr3", cr4: "guest.cr4",

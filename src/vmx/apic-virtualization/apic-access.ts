@@ -5,7 +5,7 @@ import {
   virtualizedRegisters,
 } from "../../arch/virtual-apic.ts";
 import { ExitReason } from "../../arch/vm-exit-reasons.ts";
-import { type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
+import { controlMask } from "../../arch/vmx-controls.ts";
 import { Access } from "../../cpu/page-walk.ts";
 import { VmExit } from "../../cpu/vmx-socket.ts";
 import { fieldOffset } from "../vmcs.ts";
@@ -14,11 +14,10 @@ import { virtualApicPage } from "./virtual-apic.ts";
 
 /** SDM Vol. 3, "Virtualizing Memory-Mapped APIC Accesses". */
 
-const bitOf = (key: ControlKey): number => 1 << vmxControl(key).bit;
-const useTPRShadow = bitOf("useTPRShadow");
-const virtualizeAPICAccesses = bitOf("virtualizeAPICAccesses");
-const apicRegisterVirtualization = bitOf("apicRegisterVirtualization");
-const virtualInterruptDelivery = bitOf("virtualInterruptDelivery");
+const useTPRShadow = controlMask("useTPRShadow");
+const virtualizeAPICAccesses = controlMask("virtualizeAPICAccesses");
+const apicRegisterVirtualization = controlMask("apicRegisterVirtualization");
+const virtualInterruptDelivery = controlMask("virtualInterruptDelivery");
 const apicAccessAddress = fieldOffset("control.apicAccessAddress");
 const TWO32 = 0x1_0000_0000;
 

@@ -1,6 +1,6 @@
 import { Exception } from "../../arch/exceptions.ts";
 import { VirtualApic, x2ApicMsr } from "../../arch/virtual-apic.ts";
-import { type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
+import { controlMask } from "../../arch/vmx-controls.ts";
 import { Fault } from "../../cpu/fault.ts";
 import type { VmxGuest } from "../vmx-guest.ts";
 import { PendingKind, postpone } from "./pending.ts";
@@ -14,10 +14,9 @@ import {
 
 /** SDM Vol. 3, "Virtualizing CR8-Based TPR Accesses" and "Virtualizing MSR-Based APIC Accesses". */
 
-const bitOf = (key: ControlKey): number => 1 << vmxControl(key).bit;
-const useTPRShadow = bitOf("useTPRShadow");
-const virtualizeX2APICMode = bitOf("virtualizeX2APICMode");
-const apicRegisterVirtualization = bitOf("apicRegisterVirtualization");
+const useTPRShadow = controlMask("useTPRShadow");
+const virtualizeX2APICMode = controlMask("virtualizeX2APICMode");
+const apicRegisterVirtualization = controlMask("apicRegisterVirtualization");
 const { VTPR, VEOI, selfIPI } = VirtualApic;
 
 const GP = (): Fault => new Fault(Exception.GP, 0);

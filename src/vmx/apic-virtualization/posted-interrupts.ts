@@ -1,5 +1,5 @@
 import { postedInterruptDescriptor, VirtualApic } from "../../arch/virtual-apic.ts";
-import { vmxControl } from "../../arch/vmx-controls.ts";
+import { controlMask } from "../../arch/vmx-controls.ts";
 import { fieldOffset } from "../vmcs.ts";
 import type { VmxGuest } from "../vmx-guest.ts";
 import { readVirtual, writeVirtual } from "./virtual-apic.ts";
@@ -7,7 +7,7 @@ import { request } from "./virtual-interrupts.ts";
 
 /** SDM Vol. 3, "Posted-Interrupt Processing". */
 
-const processPostedInterrupts = 1 << vmxControl("processPostedInterrupts").bit;
+const processPostedInterrupts = controlMask("processPostedInterrupts");
 const notificationVector = fieldOffset("control.postedInterruptNotificationVector");
 const descriptorAddress = fieldOffset("control.postedInterruptDescriptorAddress");
 const TWO32 = 0x1_0000_0000;

@@ -1,5 +1,5 @@
 import { VirtualApic } from "../../arch/virtual-apic.ts";
-import { type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
+import { controlMask } from "../../arch/vmx-controls.ts";
 import { deliver } from "../../cpu/exceptions.ts";
 import { fieldOffset } from "../vmcs.ts";
 import type { VmxGuest } from "../vmx-guest.ts";
@@ -8,11 +8,10 @@ import { clearVector, highestVector, readVirtual, setVector, writeVirtual } from
 
 /** SDM Vol. 3, "Virtual APIC State" and "Evaluation and Delivery of Virtual Interrupts". */
 
-const bitOf = (key: ControlKey): number => 1 << vmxControl(key).bit;
-const useTPRShadow = bitOf("useTPRShadow");
-const interruptWindowExiting = bitOf("interruptWindowExiting");
-const virtualizeAPICAccesses = bitOf("virtualizeAPICAccesses");
-const virtualInterruptDelivery = bitOf("virtualInterruptDelivery");
+const useTPRShadow = controlMask("useTPRShadow");
+const interruptWindowExiting = controlMask("interruptWindowExiting");
+const virtualizeAPICAccesses = controlMask("virtualizeAPICAccesses");
+const virtualInterruptDelivery = controlMask("virtualInterruptDelivery");
 
 const interruptStatus = fieldOffset("guest.interruptStatus");
 const tprThreshold = fieldOffset("control.tprThreshold");

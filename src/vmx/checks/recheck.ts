@@ -1,5 +1,5 @@
 import { type VmcsFieldName, vmcsField, vmcsFields } from "../../arch/vmcs-fields.ts";
-import { vmxControl } from "../../arch/vmx-controls.ts";
+import { controlMask, vmxControl } from "../../arch/vmx-controls.ts";
 import { type EntryFacts, Touched } from "../entry-facts.ts";
 import type { Check } from "./check.ts";
 import { type CheckFailure, checkGroups } from "./index.ts";
@@ -49,7 +49,7 @@ const dependents: readonly (readonly Dependent[])[] = vmcsFields.map(({ name }) 
 
 const processorBased = vmcsField("control.processorBased").ordinal;
 const secondary = vmcsField("control.secondaryProcessorBased").ordinal;
-const activateSecondary = 1 << vmxControl("activateSecondaryControls").bit;
+const activateSecondary = controlMask("activateSecondaryControls");
 
 const nonRegister = (
   ["guest.interruptibility", "guest.activity", "guest.pendingDebugExceptions"] as const
