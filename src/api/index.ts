@@ -26,7 +26,12 @@ export type { VmxFailure } from "../debug/explain/failure-watch.ts";
 export type { OperandValue } from "../debug/explain/operand-values.ts";
 export { dumpText, type Paint, type Style, vmxFailureText } from "../debug/explain/print.ts";
 export type { BlockStorage, StorageFailure } from "../devices/virtio-blk.ts";
-export { type MovedRegister, type SwitchStep, switchStepText } from "../hypervisors/host/switch-trace.ts";
+export {
+  type MovedRegister,
+  type SwitchStep,
+  switchStepJson,
+  switchStepText,
+} from "../hypervisors/host/switch-trace.ts";
 export { type HypervisorName, hypervisorNames } from "../hypervisors/index.ts";
 export type { BootFile, BootProtocol } from "../machine/boot/load-plan.ts";
 export type { DiskConfiguration } from "../machine/pc-doors.ts";

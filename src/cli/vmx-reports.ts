@@ -3,7 +3,7 @@ import {
   type ExitRecord,
   type Machine,
   type Paint,
-  type SwitchStep,
+  switchStepJson,
   switchStepText,
   type VmxFailure,
   vmxFailureText,
@@ -82,12 +82,6 @@ export class ExitsLog {
   }
 }
 
-/** 64-bit values as hexadecimal strings. */
-const stepJson = (step: SwitchStep): string =>
-  JSON.stringify(step, (_key, value: unknown) =>
-    typeof value === "bigint" ? `0x${value.toString(16)}` : value,
-  );
-
 /** Begins to watch what the settings ask for. `finish` tells what there is to tell at the end. */
 export const reportVmx = (
   machine: Machine,
@@ -102,7 +96,7 @@ export const reportVmx = (
   const { switchTrace } = settings;
   if (switchTrace !== undefined)
     machine.traceSwitch((step) =>
-      tell(`${switchTrace === "json" ? stepJson(step) : switchStepText(step)}\n`),
+      tell(`${switchTrace === "json" ? switchStepJson(step) : switchStepText(step)}\n`),
     );
   return {
     finish: () => {

@@ -2,7 +2,19 @@ import type { HostKernel } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import { UserContext } from "./context.ts";
 import type { GuestCore, LoadingCore } from "./guest-core.ts";
-import { KERNBASE, kernbase, kernbaseHigh, pageBytes, perCpu, vector } from "./layout.ts";
+import {
+  context,
+  contextType,
+  hw,
+  KERNBASE,
+  kernbase,
+  kernbaseHigh,
+  pageBytes,
+  perCpu,
+  sw,
+  vector,
+  vm,
+} from "./layout.ts";
 import type { Process } from "./process.ts";
 import { gdtBytes, gdtWords, linear, tss } from "./trap-table.ts";
 
@@ -60,8 +72,9 @@ export class Core implements LoadingCore {
     const stack = (name: string): number => {
       const start = memory.allocate(stackBytes);
       memory.label({
-        start,
-        length: stackBytes,
+        // Stacks lie one behind the other: an empty one's pointer is where the next begins.
+        start: start + 8,
+        length: stackBytes - 8,
         name: `${name} of core ${cpu.index}`,
         owner: "host",
         isStack: true,
@@ -84,6 +97,41 @@ export class Core implements LoadingCore {
     memory.write(tssAt, tss(this.stackTop, linear(nmiTop), linear(stack("Akaros double-fault stack"))));
     memory.write64(this.areaAt + perCpu.stackTop, this.stackTop);
     this.context = new UserContext(memory, this.areaAt + perCpu.actualContext);
+    this.#label();
+  }
+
+  /** Names for traces: what lies where in a frame depends on which it is. */
+  #label(): void {
+    const { memory } = this.#kernel;
+    const { pc } = this.#kernel;
+    const frames = [
+      { type: contextType.HW, name: "hw_trapframe", fields: hw, from: "traps", to: "syscallEntry" },
+      { type: contextType.SW, name: "sw_trapframe", fields: sw, from: "syscallEntry", to: "popSw" },
+      { type: contextType.VM, name: "vm_trapframe", fields: vm, from: "vmExit", to: "popVm" },
+    ];
+    const top = this.physical(this.stackTop);
+    memory.label({
+      start: this.context.at, length: context.bytes, name: `the context of core ${this.index}`, owner: "host", isStack: true,
+    }); // biome-ignore format: one record
+    for (const { type, name, fields, from, to } of frames) {
+      const owner = type === contextType.VM ? "guest" : "host";
+      const isPushed = (): boolean => {
+        const rip = pc.engine.state.low32("RIP");
+        return rip > this.#kernel.symbol(from) && rip <= this.#kernel.symbol(to);
+      };
+      for (const [field, offset] of Object.entries(fields)) {
+        if (field === "bytes") continue;
+        const stack = `the ${name} on the stack of core ${this.index}: ${field}`;
+        const own = `the ${name} of core ${this.index}: ${field}`;
+        memory.label({
+          start: top - fields.bytes + offset, length: 8, name: stack, owner,
+          holds: isPushed,
+        }); // biome-ignore format: one record
+        memory.label({
+          start: this.context.frame + offset, length: 8, name: own, owner, holds: () => this.context.type === type,
+        }); // biome-ignore format: one record
+      }
+    }
   }
 
   /** Descriptor tables, GS, SYSCALL, local APIC, VMX operation. `lstar`: where SYSCALL goes. */

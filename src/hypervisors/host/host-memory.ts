@@ -11,6 +11,8 @@ export interface MemoryRegion {
   readonly owner: "host" | "guest";
   /** A whole stack rather than one value. */
   readonly isStack?: boolean;
+  /** The name holds only while this does; default: always. */
+  readonly holds?: () => boolean;
 }
 
 /** Where the host kernel's own memory begins: below lie what a PC keeps for itself. */
@@ -61,10 +63,16 @@ export class HostMemory {
         (region.isStack === true) === isStack &&
         address >= region.start &&
         address < region.start + region.length &&
+        (region.holds?.() ?? true) &&
         (found === undefined || region.length < found.length)
       )
         found = region;
     return found;
+  }
+
+  /** Whether a quadword at this physical address is RAM below the PCI hole. */
+  has(address: number): boolean {
+    return address >= 0 && address + 8 <= this.physical.lowBytes;
   }
 
   /** Low 32 bits at a physical address of RAM below the PCI hole. */

@@ -3,25 +3,13 @@ import type { Observer } from "../../cpu/execution-engine.ts";
 import { VmxOperation } from "../../cpu/vmx-socket.ts";
 import { decode, MAXIMUM_LENGTH } from "../../isa/decode.ts";
 import { disassemble } from "../../isa/disassemble.ts";
-import type { DecodedOperand, Instruction } from "../../isa/instruction.ts";
-import { generalRegisters } from "../../state/layout.ts";
-import { fieldOffset } from "../../vmx/vmcs.ts";
-import { trapEntryBytes } from "./host-image.ts";
+import type { Instruction } from "../../isa/instruction.ts";
 import type { HostKernel } from "./host-kernel.ts";
 import type { HostProcessor, InstructionTrace } from "./host-processor.ts";
-import { effectiveAddress } from "./mmio-instruction.ts";
+import { entryMoves, entrySteps, exitLoads, exitSaves, type Values, worldValues } from "./processor-moves.ts";
+import { type MovedRegister, physical, RegisterMoves } from "./register-moves.ts";
 
-/** A register that an instruction has changed, or stored. */
-export interface MovedRegister {
-  readonly register: string;
-  readonly before: bigint;
-  readonly after: bigint;
-  /** The memory that it was loaded from or stored to, where that has a name. */
-  readonly place: string | undefined;
-  /** Whose value it is. */
-  readonly owner: "host" | "guest";
-  readonly direction: "loaded" | "stored" | "changed";
-}
+export type { MovedRegister } from "./register-moves.ts";
 
 /** One line of a traced world switch. */
 export type SwitchStep = {
@@ -29,14 +17,14 @@ export type SwitchStep = {
   readonly processor: number;
   /** Instructions of the machine so far. */
   readonly instruction: number;
+  readonly moved: readonly MovedRegister[];
 } & (
   | {
       readonly kind: "instruction";
-      readonly address: number;
+      readonly address: bigint;
       /** "vmx_launch + 0x12" */
       readonly at: string;
       readonly text: string;
-      readonly moved: readonly MovedRegister[];
       /** What RSP points to afterwards, and its value. */
       readonly stack: string;
       readonly stackPointer: bigint;
@@ -47,39 +35,43 @@ export type SwitchStep = {
   /** What the processor does by itself. */
   | {
       readonly kind: "processor";
-      readonly event: "VM entry" | "VM exit" | "VM entry fails" | "interrupt";
+      readonly event: "VM entry" | "VM exit" | "VM entry fails" | "interrupt" | "IRET";
       readonly says: readonly string[];
     }
+  /** The C part of the hypervisor, which is TypeScript here, has been called or returned to. */
+  | { readonly kind: "C part"; readonly says: string }
 );
 
-const RSP = 4;
-
-/** Executes the host kernel's code one instruction at a time and tells of each; guests run at full speed. */
+/** Executes the host kernel's code one instruction at a time and tells of each; guests and user programs run at full speed. */
 export class SwitchTrace implements InstructionTrace {
   readonly #kernel: HostKernel;
   readonly #listener: (step: SwitchStep) => void;
-  /** Names of placed code that is not told of. */
-  readonly #omitted: ReadonlySet<string>;
-  readonly #before: bigint[] = generalRegisters.map(() => 0n);
+  readonly #moves: readonly RegisterMoves[];
   readonly #observed: Observer | undefined;
+  /** Where each vector's gate leads, as the IDT says. */
+  readonly #gates = new Map<bigint, number>();
   #exitReason = 0;
+  /** The guest's registers as the processor loaded or saved them, before an event is delivered and before the host's are loaded. */
+  #guest: Values | undefined;
 
-  constructor(
-    kernel: HostKernel,
-    listener: (step: SwitchStep) => void,
-    omitted: readonly string[] = ["host"],
-  ) {
+  constructor(kernel: HostKernel, listener: (step: SwitchStep) => void) {
     this.#kernel = kernel;
     this.#listener = listener;
-    this.#omitted = new Set(omitted);
+    this.#moves = kernel.cpus.map(() => new RegisterMoves(kernel.memory));
+    this.#readGates();
     const { engine } = kernel.pc;
     const earlier = engine.observer;
     this.#observed = earlier;
     // What an earlier observer is given later on shall be seen too.
     engine.observer = Object.assign(Object.create(earlier ?? null) as Observer, {
+      vmEntry: (core) => {
+        earlier?.vmEntry?.(core);
+        this.#guest = worldValues(engine.state);
+      },
       vmExit: (exit, core) => {
         earlier?.vmExit?.(exit, core);
         this.#exitReason = exit.reason;
+        this.#guest = worldValues(engine.state);
         const running = engine.current;
         if (running) running.stopRequested = true;
       },
@@ -97,6 +89,15 @@ export class SwitchTrace implements InstructionTrace {
     else engine.observer = this.#observed;
   }
 
+  #readGates(): void {
+    const { memory, IDT } = this.#kernel;
+    for (let vector = 0; vector < 256; vector++) {
+      const [low, high] = [memory.read64(IDT + 16 * vector), memory.read64(IDT + 16 * vector + 8)];
+      const offset = (low & 0xffffn) | ((low >> 32n) & 0xffff_0000n) | ((high & 0xffff_ffffn) << 32n);
+      if (!this.#gates.has(offset)) this.#gates.set(offset, vector);
+    }
+  }
+
   run(cpu: HostProcessor, budget: number): number {
     const { state, processor } = cpu;
     if (state["vmx.operation"] === VmxOperation.nonRoot) {
@@ -104,23 +105,50 @@ export class SwitchTrace implements InstructionTrace {
       if (state["vmx.operation"] !== VmxOperation.nonRoot) this.#tellExit(cpu);
       return ran;
     }
-    const rip = Number(state.RIP);
-    const instruction = this.#instructionAt(cpu, rip);
-    for (let n = 0; n < 16; n++) this.#before[n] = state.general(n);
-    const retired = this.#kernel.pc.retired;
-    const ran = Math.max(1, processor.run(1));
-    // The delivery of an event takes time too, and nothing has been executed then.
-    if (instruction === undefined || (this.#kernel.pc.retired === retired && Number(state.RIP) === rip))
-      return ran;
-    const isInterrupted = this.#trapVector(Number(state.RIP));
-    if (isInterrupted !== undefined && !instruction.row.semantics.mnemonic.startsWith("JMP")) {
-      this.#tellInterrupt(cpu, isInterrupted);
-      return ran;
-    }
-    this.#tell(cpu, rip, instruction);
-    const { mnemonic } = instruction.row.semantics;
-    if (mnemonic === "VMLAUNCH" || mnemonic === "VMRESUME") this.#tellEntry(cpu, mnemonic);
+    const moves = this.#moves[cpu.index]!;
+    const rip = state.RIP;
+    const isKernel = (state["CS.selector"] & 3) === 0;
+    const instruction = isKernel ? this.#instructionAt(cpu, physical(rip)) : undefined;
+    moves.note(state);
+    const before = worldValues(state);
+    const { pc } = this.#kernel;
+    const { retired } = pc;
+    const ran = Math.max(1, isKernel ? processor.run(1) : this.#runUser(cpu, budget));
+    const isExecuted = pc.retired !== retired;
+    if (instruction !== undefined && isExecuted) this.#tellInstruction(cpu, rip, instruction, moves, before);
+    const vector = this.#gates.get(state.RIP);
+    const isJump = isExecuted && !/^INT/.test(instruction?.row.semantics.mnemonic ?? "INT");
+    if (vector !== undefined && !isJump) this.#tellInterrupt(cpu, vector, before);
     return ran;
+  }
+
+  /** Programs in user mode, up to where the kernel is entered. */
+  #runUser({ processor, state }: HostProcessor, budget: number): number {
+    let ran = 0;
+    do ran += Math.max(1, processor.run(1));
+    while (ran < budget && (state["CS.selector"] & 3) !== 0 && state.activity === 0);
+    return ran;
+  }
+
+  #tellInstruction(
+    cpu: HostProcessor,
+    rip: bigint,
+    instruction: Instruction,
+    moves: RegisterMoves,
+    before: Values,
+  ): void {
+    const at = physical(rip);
+    const { returnGate, trapGate } = this.#kernel;
+    if (at === returnGate || at === trapGate) {
+      moves.hostLeft();
+      const says = at === returnGate ? "has its function back" : "is the handler of the interrupt";
+      this.#listener({ ...this.#common(cpu), kind: "C part", moved: [], says });
+      return;
+    }
+    const { mnemonic } = instruction.row.semantics;
+    const isEntry = mnemonic === "VMLAUNCH" || mnemonic === "VMRESUME";
+    this.#tell(cpu, rip, instruction, isEntry ? [] : moves.moved(cpu.state, instruction, rip), before);
+    if (isEntry) this.#tellEntry(cpu, mnemonic, before);
   }
 
   #codeAt(address: number) {
@@ -128,24 +156,17 @@ export class SwitchTrace implements InstructionTrace {
   }
 
   #instructionAt(cpu: HostProcessor, address: number): Instruction | undefined {
-    const code = this.#codeAt(address);
-    if (code === undefined || this.#omitted.has(code.name)) return undefined;
+    if (this.#codeAt(address) === undefined) return undefined;
     const bytes = this.#kernel.memory.read(address, MAXIMUM_LENGTH);
     const mode = { codeSize: 64, stackSize: 64, realLike: false } as const;
     const decoded = decode(bytes, 0, bytes.length, mode, (feature) => cpu.processor.model.has(feature));
     return "row" in decoded ? decoded : undefined;
   }
 
-  #trapVector(rip: number): number | undefined {
-    const offset = rip - this.#kernel.symbol("trapEntries");
-    return offset >= 0 && offset < 256 * trapEntryBytes && offset % trapEntryBytes === 0
-      ? offset / trapEntryBytes
-      : undefined;
-  }
-
-  #placeName(address: number): string {
+  #placeName(linear: bigint): string {
+    const address = physical(linear);
     const code = this.#codeAt(address);
-    if (code === undefined) return `0x${address.toString(16)}`;
+    if (code === undefined) return `0x${linear.toString(16)}`;
     let [name, start] = [code.name, code.start];
     for (const [label, at] of code.symbols) if (at <= address && at >= start) [name, start] = [label, at];
     return address === start ? name : `${name} + 0x${(address - start).toString(16)}`;
@@ -155,152 +176,151 @@ export class SwitchTrace implements InstructionTrace {
     return { processor: cpu.index, instruction: this.#kernel.pc.retired };
   }
 
-  #tell(cpu: HostProcessor, address: number, instruction: Instruction): void {
+  #tell(
+    cpu: HostProcessor,
+    address: bigint,
+    instruction: Instruction,
+    moved: readonly MovedRegister[],
+    before: Values,
+  ): void {
     const { state } = cpu;
+    // VMLAUNCH and VMRESUME: what they make of the processor is a line of its own.
+    const isEntry = state["vmx.operation"] === VmxOperation.nonRoot;
+    const rsp = isEntry ? before.RSP! : state.RSP;
     this.#listener({
       ...this.#common(cpu),
       kind: "instruction",
       address,
       at: this.#placeName(address),
-      text: disassemble(instruction, BigInt(address)),
-      moved: this.#moved(cpu, instruction, address),
-      stack: this.#stackName(Number(state.RSP)),
-      stackPointer: state.RSP,
-      addressSpace: state.CR3,
-      interruptsEnabled: cpu.interruptsEnabled,
+      text: this.#text(instruction, address),
+      moved,
+      stack: this.#stackName(rsp),
+      stackPointer: rsp,
+      addressSpace: isEntry ? before.CR3! : state.CR3,
+      interruptsEnabled: ((isEntry ? before.RFLAGS! : state.RFLAGS) & 0x200n) !== 0n,
     });
   }
 
-  #stackName(rsp: number): string {
+  /** With names for where jumps and calls go. */
+  #text(instruction: Instruction, address: bigint): string {
+    const text = disassemble(instruction, address);
+    const target = /^(?:j\w+|call) (0x[0-9a-f]+)$/.exec(text)?.[1];
+    return target === undefined ? text : text.replace(target, this.#placeName(BigInt(target)));
+  }
+
+  #stackName(rsp: bigint): string {
     const { memory } = this.#kernel;
+    const at = physical(rsp);
     // An empty stack's pointer is one beyond it.
-    return (memory.regionAt(rsp, true) ?? memory.regionAt(rsp - 8, true))?.name ?? "no stack of the host";
+    return (memory.regionAt(at, true) ?? memory.regionAt(at - 8, true))?.name ?? "no stack of the host";
   }
 
-  #moved(cpu: HostProcessor, instruction: Instruction, address: number): MovedRegister[] {
+  #tellEntry(cpu: HostProcessor, mnemonic: string, before: Values): void {
     const { state } = cpu;
-    if (state["vmx.operation"] === VmxOperation.nonRoot) return [];
-    const place = this.#memoryPlace(instruction, address);
-    const moved: MovedRegister[] = [];
-    const { mnemonic } = instruction.row.semantics;
-    const [dest, src] = instruction.operands;
-    if (dest?.kind === "memory" && src?.kind === "register" && src.file === "general") {
-      const value = this.#before[src.number]!;
-      moved.push({
-        register: generalRegisters[src.number]!,
-        before: value,
-        after: value,
-        place: place?.name,
-        owner: place?.owner ?? "host",
-        direction: "stored",
-      });
-    }
-    for (let n = 0; n < 16; n++) {
-      const [before, after] = [this.#before[n]!, state.general(n)];
-      // A load of the value that was there already is one all the same.
-      if (before === after && !(mnemonic === "MOV" && isDestination(dest, n))) continue;
-      if (n === RSP && dest?.kind !== "register") continue;
-      moved.push({
-        register: generalRegisters[n]!,
-        before,
-        after,
-        place: place?.name,
-        owner: place?.owner ?? "host",
-        direction: src?.kind === "memory" ? "loaded" : "changed",
-      });
-    }
-    return moved;
-  }
-
-  #memoryPlace(instruction: Instruction, address: number) {
-    const operand = instruction.operands.find((other) => other.kind === "memory");
-    if (operand === undefined) return undefined;
-    const at = effectiveAddress(
-      operand,
-      (n) => this.#before[n]!,
-      BigInt(address + instruction.length),
-      instruction.addressSize,
-    );
-    return this.#kernel.memory.regionAt(Number(at), false);
-  }
-
-  #tellEntry(cpu: HostProcessor, mnemonic: string): void {
-    const { state } = cpu;
-    const inGuest = state["vmx.operation"] === VmxOperation.nonRoot;
     const common = this.#common(cpu);
-    if (inGuest) {
+    if (state["vmx.operation"] === VmxOperation.nonRoot) {
       const { vmcs } = cpu.vmx;
-      const event = vmcs.low(fieldOffset("control.entryInterruptionInformation"));
-      const msrs = vmcs.low(fieldOffset("control.entryMsrLoadCount"));
       this.#listener({
         ...common,
         kind: "processor",
         event: "VM entry",
-        says: [
-          "checks the controls, the host-state area and the guest-state area",
-          `loads RIP 0x${state.RIP.toString(16)}, RSP 0x${state.RSP.toString(16)}, RFLAGS, CR0, CR3 and CR4, segment registers, GDTR, IDTR, IA32_EFER and IA32_PAT from the guest-state area: no register of the register file`,
-          ...(msrs > 0 ? [`loads ${msrs} MSR of the VM-entry MSR-load area`] : []),
-          ...(event >>> 31 ? [`injects the event with vector ${event & 0xff}`] : []),
-          ...(mnemonic === "VMLAUNCH" ? ["notes in the VMCS that it is launched"] : []),
-        ],
+        moved: entryMoves(before, this.#guest ?? worldValues(state), vmcs, this.#kernel.memory),
+        says: entrySteps(vmcs, mnemonic === "VMLAUNCH"),
       });
       return;
     }
-    const lateFailure =
-      Number(state.RIP) === Number(cpu.vmx.vmcs.base < 0 ? 0n : cpu.vmx.vmcs.read("host.rip"));
-    const says = lateFailure
-      ? [
-          `refuses the guest's state (${exitReasonName(this.#exitReason)}), saves nothing of the guest, loads the host's state: as a VM exit`,
-        ]
-      : [
-          cpu.vmx.vmcs.base < 0
-            ? "VMfailInvalid: there is no current VMCS; CF is 1, all else as before"
-            : `VMfailValid, VM-instruction error ${cpu.vmx.vmcs.low(fieldOffset("exit.vmInstructionError"))}; ZF is 1, all else as before`,
-        ];
-    this.#listener({ ...common, kind: "processor", event: "VM entry fails", says });
+    const { base } = cpu.vmx.vmcs;
+    const isLate = base >= 0 && state.RIP === cpu.vmx.vmcs.read("host.rip") && this.#exitReason !== 0;
+    const says = isLate
+      ? `refuses the guest's state (${exitReasonName(this.#exitReason)}), saves nothing of the guest, loads the host's state: as a VM exit`
+      : base < 0
+        ? "VMfailInvalid: there is no current VMCS; CF is 1, all else as before"
+        : `VMfailValid, VM-instruction error ${cpu.vmx.vmcs.read("exit.vmInstructionError")}; ZF is 1, all else as before`;
+    const moved = isLate ? exitLoads(before, worldValues(state)) : [];
+    this.#listener({ ...common, kind: "processor", event: "VM entry fails", moved, says: [says] });
   }
 
   #tellExit(cpu: HostProcessor): void {
     const { state } = cpu;
+    this.#moves[cpu.index]!.guestLeft();
+    const after = worldValues(state);
+    const left = this.#guest ?? after;
     this.#listener({
       ...this.#common(cpu),
       kind: "processor",
       event: "VM exit",
+      moved: [...exitSaves(left, cpu.vmx.vmcs, this.#kernel.memory), ...exitLoads(left, after)],
       says: [
         `${exitReasonName(this.#exitReason)}: writes reason, qualification and what else there is to tell into the VMCS`,
-        "saves the guest's RIP, RSP, RFLAGS, control registers, segment registers, IA32_EFER and IA32_PAT in the guest-state area: no general register and not CR2",
-        `loads the host's: RIP 0x${state.RIP.toString(16)} (${this.#placeName(Number(state.RIP))}), RSP 0x${state.RSP.toString(16)} (${this.#stackName(Number(state.RSP))}), RFLAGS 2, CR0, CR3 and CR4, flat segments, TR, limits 0xffff of GDTR and IDTR, DR7 0x400`,
+        `goes to ${this.#placeName(state.RIP)} with RSP at ${this.#stackName(state.RSP)}; the general registers and CR2 are still the guest's`,
       ],
     });
   }
 
-  #tellInterrupt(cpu: HostProcessor, vector: number): void {
+  #tellInterrupt(cpu: HostProcessor, vector: number, before: Values): void {
     const { state } = cpu;
+    const isOther = this.#stackName(before.RSP!) !== this.#stackName(state.RSP);
+    const moved = (["RSP", "RIP", "RFLAGS"] as const).map(
+      (register): MovedRegister => ({
+        register,
+        before: before[register]!,
+        after: state[register],
+        place: register === "RIP" ? "the IDT" : register === "RSP" && isOther ? "the TSS" : undefined,
+        owner: register === "RFLAGS" ? "hardware" : "host",
+        direction: register === "RIP" ? "loaded" : "changed",
+      }),
+    );
     this.#listener({
       ...this.#common(cpu),
       kind: "processor",
       event: "interrupt",
+      moved,
       says: [
-        `vector ${vector}: pushes SS, RSP, RFLAGS, CS and RIP onto ${this.#stackName(Number(state.RSP))}, clears IF, and goes to the entry of the host's IDT`,
+        `vector ${vector}: pushes SS, RSP, RFLAGS, CS and RIP onto ${this.#stackName(state.RSP)}, clears IF, and goes to the entry of the host's IDT`,
       ],
     });
   }
 }
 
-const isDestination = (operand: DecodedOperand | undefined, number: number): boolean =>
-  operand?.kind === "register" && operand.file === "general" && operand.number === number;
+const movedText = ({ register, place, from, owner, direction, after }: MovedRegister): string => {
+  const name = register.toLowerCase();
+  const value = `0x${after.toString(16)}`;
+  if (direction === "stored")
+    return `${place ?? "memory"} = ${name} (${owner}'s${from === undefined ? "" : `, from ${from}`})`;
+  return `${name} = ${value}${place === undefined ? (owner === "host" ? "" : ` (${owner}'s)`) : ` (${owner}'s, from ${place})`}`;
+};
+
+/** Registers that the processor moves by itself, in groups: what goes where, and whose it is. */
+const processorText = (event: string, moved: readonly MovedRegister[]): string[] => {
+  const groups = new Map<string, string[]>();
+  for (const { register, place, owner, direction, after } of moved) {
+    const whose = owner === "hardware" ? "the processor's own" : `the ${owner}'s`;
+    const verb =
+      direction === "stored"
+        ? `stores ${whose} in ${place}:`
+        : place === undefined
+          ? `sets (${whose}):`
+          : `loads ${whose} from ${place}:`;
+    groups.set(verb, [...(groups.get(verb) ?? []), `${register} 0x${after.toString(16)}`]);
+  }
+  return [...groups].map(([verb, registers]) => `      -- ${event}: ${verb} ${registers.join(", ")}`);
+};
 
 /** A step as a line of text, or several. */
 export const switchStepText = (step: SwitchStep): string => {
-  if (step.kind === "processor") return step.says.map((says) => `      -- ${step.event}: ${says}`).join("\n");
-  const moved = step.moved
-    .map(({ register, place, owner, direction, after }) => {
-      const name = register.toLowerCase();
-      if (direction === "stored") return place === undefined ? "" : `${place} = ${name} (${owner}'s)`;
-      return `${name} = 0x${after.toString(16)}${place === undefined ? "" : ` (${owner}'s, from ${place})`}`;
-    })
-    .filter((text) => text !== "")
-    .join(", ");
+  if (step.kind === "C part") return `      == the C part ${step.says}`;
+  if (step.kind === "processor")
+    return [
+      ...step.says.map((says) => `      -- ${step.event}: ${says}`),
+      ...processorText(step.event, step.moved),
+    ].join("\n");
   const flag = step.interruptsEnabled ? "IF" : "  ";
-  return `${step.at.padEnd(24)} ${step.text.padEnd(34)} ${flag} ${step.stack.padEnd(36)} ${moved}`.trimEnd();
+  const space = `cr3 ${step.addressSpace.toString(16).padEnd(8)}`;
+  return `${step.at.padEnd(24)} ${step.text.padEnd(34)} ${flag} ${space} ${step.stack.padEnd(36)} ${step.moved.map(movedText).join(", ")}`.trimEnd();
 };
+
+/** 64-bit values as hexadecimal strings. */
+export const switchStepJson = (step: SwitchStep): string =>
+  JSON.stringify(step, (_key, value: unknown) =>
+    typeof value === "bigint" ? `0x${value.toString(16)}` : value,
+  );

@@ -41,6 +41,19 @@ export const labelArea = (memory: HostMemory, at: number, name: string): void =>
   label(area.hostRsp, 8, "host_rsp", "host");
   label(area.launched, 4, "launched", "host");
   label(area.fail, 1, "fail", "host");
+  const msrBytes = 0x80;
+  // biome-ignore format: one row per fact
+  for (const [offset, length, what] of [
+    [area.hostFs, 4, "FS"], [area.hostGs, 4, "GS"], [area.hostLdt, 4, "LDTR"], [area.hostDs, 4, "DS"], [area.hostEs, 4, "ES"],
+    [area.hostFsBase, 8, "FS.base"], [area.hostGsBase, 8, "GS.base"], [area.hostKernelGsBase, 8, "KernelGSBase"],
+    [area.hostGdtr, 10, "GDTR"], [area.hostTss, 8, "TSS descriptor"], [area.hostXcr0, 8, "XCR0"], [area.hostMsrs, msrBytes, "shared MSRs"],
+    [area.autoloadHost, msrBytes, "VM-exit MSR-load area"],
+  ] as const) label(offset, length, `the host's ${what}`, "host");
+  // biome-ignore format: one row per fact
+  for (const [offset, length, what] of [
+    [area.guestKernelGsBase, 8, "KernelGSBase"], [area.guestXcr0, 8, "XCR0"], [area.debug, 32, "DR0 to DR3"],
+    [area.guestMsrs, msrBytes, "shared MSRs"], [area.autoloadGuest, msrBytes, "VM-entry MSR-load area"],
+  ] as const) label(offset, length, `the guest's ${what}`, "guest");
   label(area.guestFpu, fpuBytes, "FPU state", "guest");
   label(area.hostFpu, areaBytes - area.hostFpu, "FPU state", "host");
 };

@@ -70,6 +70,8 @@ export class LguestTrace {
     this.#before = this.#values();
     const ran = processor.run(Math.min(budget, 1));
     if (wasInGuest && !this.#isInGuest()) this.#tellExit();
+    if (rip === this.#host.stub("returnGate"))
+      this.#listener({ ...this.#common(), kind: "C part", moved: [], says: "has its function back" });
     if (instruction === undefined || state.low32("RIP") === rip) return ran;
     this.#tell(rip, instruction);
     if (this.#isInGuest()) this.#tellEntry();
@@ -129,7 +131,7 @@ export class LguestTrace {
     this.#listener({
       ...this.#common(),
       kind: "instruction",
-      address,
+      address: BigInt(address),
       at: address === start ? label : `${label} + 0x${(address - start).toString(16)}`,
       text: disassemble(instruction, BigInt(address)),
       moved: this.#moved(instruction),
@@ -192,12 +194,29 @@ export class LguestTrace {
     return moved;
   }
 
+  /** The five registers that IRET pops from lguest_regs, or a trap pushes there: the guest's. */
+  #frame(direction: "loaded" | "stored"): MovedRegister[] {
+    const guest = this.#guest();
+    return (["eip", "cs", "eflags", "esp", "ss"] as const).map((register): MovedRegister => {
+      const value = BigInt(this.#host.memory.read32(guest + regs[register]));
+      const place = `lguest_regs.${register}`;
+      return { register, before: value, after: value, place, owner: "guest", direction };
+    });
+  }
+
+  /** Physical address of the page whose end lguest_regs is. */
+  #guest(): number {
+    const { guestTable, linear } = this.#switcher.cpus[this.#host.cpu.index]!;
+    return this.#host.memory.read32(guestTable + ((linear - switcherBase) >>> 10)) & ~0xfff;
+  }
+
   #tellEntry(): void {
     const { state } = this.#host;
     this.#listener({
       ...this.#common(),
       kind: "processor",
-      event: "interrupt",
+      event: "IRET",
+      moved: this.#frame("loaded"),
       says: [
         `IRET to ring ${state["CS.selector"] & 3}: pops EIP 0x${state.low32("RIP").toString(16)}, CS, EFLAGS, ESP and SS from lguest_regs; segment registers that ring may not use become null`,
       ],
@@ -215,6 +234,7 @@ export class LguestTrace {
       ...this.#common(),
       kind: "processor",
       event: "interrupt",
+      moved: this.#frame("stored"),
       says: [
         `${stub}: loads SS:ESP from SS0:ESP0 of the guest's TSS, which is the end of lguest_regs; pushes SS, ESP, EFLAGS, CS, EIP${pushed === 6 ? " and an error code" : ""}; clears IF; CS and EIP from the guest's IDT`,
       ],
