@@ -156,16 +156,13 @@ export class Core implements LoadingCore {
   call(name: string, rdi = 0n, rsi = 0n, rdx = 0n): void {
     const { cpu } = this;
     const kernel = this.#kernel;
-    const before = kernel.sliceLeft;
-    kernel.sliceLeft = callBudget;
     cpu.begin(kernel.symbol(name));
     const { state } = cpu;
     state.RDI = rdi;
     state.RSI = rsi;
     state.RDX = rdx;
-    const returned = cpu.proceed();
-    kernel.sliceLeft = before;
-    if (!returned) throw new Error(`${name} did not return: ${kernel.died?.says ?? cpu.unfinished}`);
+    if (!kernel.toReturn(cpu, callBudget))
+      throw new Error(`${name} did not return: ${kernel.died?.says ?? cpu.unfinished}`);
   }
 
   /** NMIs: those that interrupted the host are counted by their entry, which is all that is done for them. */

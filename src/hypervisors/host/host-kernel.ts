@@ -215,12 +215,19 @@ export class HostKernel implements KernelAround {
     args: { readonly rdi?: number; readonly rsi?: number; readonly rdx?: number; readonly rcx?: number } = {},
     budgetInstructions = 1_000_000,
   ): Unfinished | undefined {
-    const before = this.sliceLeft;
-    this.sliceLeft = budgetInstructions;
     cpu.begin(address, args.rdi, args.rsi, args.rdx, args.rcx);
+    return this.toReturn(cpu, budgetInstructions) ? undefined : cpu.unfinished;
+  }
+
+  /** `proceed` until the function returns, with instructions of its own: whoever wants the run to end gets that after it. */
+  toReturn(cpu: HostProcessor, budgetInstructions: number): boolean {
+    const { sliceLeft, stopping } = this;
+    this.sliceLeft = budgetInstructions;
+    this.stopping = false;
     const returned = cpu.proceed();
-    this.sliceLeft = before;
-    return returned ? undefined : cpu.unfinished;
+    this.sliceLeft = sliceLeft;
+    this.stopping ||= stopping;
+    return returned;
   }
 
   /** Run a thread to its end with nothing beside it: for tests. Waiting lets virtual time jump. */

@@ -95,13 +95,9 @@ export class VmxDoor {
 
   #call(cpu: HostProcessor, name: string, rdi: number, rsi: bigint, rdx = 0): void {
     const kernel = this.#kernel;
-    const before = kernel.sliceLeft;
-    kernel.sliceLeft = longestCall;
     cpu.begin(kernel.symbol(name), rdi, 0, rdx);
     cpu.state.RSI = rsi;
-    const returned = cpu.proceed();
-    kernel.sliceLeft = before;
-    if (!returned)
+    if (!kernel.toReturn(cpu, longestCall))
       throw new Error(`${name} of the host kernel did not return: ${kernel.died?.says ?? cpu.unfinished}`);
   }
 

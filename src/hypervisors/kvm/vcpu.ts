@@ -88,10 +88,7 @@ export class VcpuLoop implements ExitingVcpu {
 
   #call(name: string, rsi = 0, rdi = this.vmx.area): void {
     const { kernel } = this.vmx.around.kvm;
-    const { stopping } = kernel;
-    kernel.stopping = false;
     kernel.call(this.vmx.cpu, kernel.symbol(name), { rdi, rsi });
-    kernel.stopping = stopping || kernel.stopping;
   }
 
   // --- the processor this runs on
