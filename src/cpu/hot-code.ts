@@ -3,6 +3,7 @@ import { firstHandler, fixedHandlers, type InterpreterModule } from "../codegen/
 import { recordsBytes, recordsOffset } from "../codegen/memory-map.ts";
 import { RecordKind, record, recordBytes } from "../codegen/record.ts";
 import type { BlockEnd, Region, RegionBlock, RegionInstruction } from "../codegen/region/region.ts";
+import { withImmediate, withoutDeadFlags } from "../codegen/region/specialise.ts";
 
 /** Bounds of one region. */
 const maximumBlocks = 48;
@@ -156,7 +157,11 @@ export class HotCode {
     const view = this.#view;
     const instructions: RegionInstruction[] = [];
     for (let at = start; ; at += recordBytes) {
-      const end = (kind: BlockEnd): RegionBlock => ({ at: start, instructions, end: kind });
+      const end = (kind: BlockEnd): RegionBlock => ({
+        at: start,
+        instructions: withoutDeadFlags(instructions),
+        end: kind,
+      });
       const handler = this.ownHandler(at);
       if (handler === fixedHandlers.blockEnd)
         return end({ kind: "block", at, target: numberOf(view.getInt32(at + record.displacement, true)) });
@@ -166,7 +171,11 @@ export class HotCode {
       const jump = spec.effects.find((effect) => effect.kind === "jump");
       const near = jump !== undefined && spec.near;
       const target = near ? numberOf(view.getInt32(at + record.displacement, true)) : undefined;
-      instructions.push({ at, spec, target });
+      instructions.push({
+        at,
+        spec: withImmediate(spec, view.getInt32(at + record.immediate, true)),
+        target,
+      });
       if (target !== undefined && spec.row.semantics.mnemonic === "CALL" && returns.length < maximumReturns) {
         const behind = numberOf(this.#entry(at, view.getUint16(at + record.next, true)));
         if (behind !== undefined && !returns.includes(behind)) returns.push(behind);

@@ -10,8 +10,12 @@ export interface Form {
   readonly stackSize: 16 | 32 | 64;
   /** 64 in 64-bit mode, else by CS.D. */
   readonly codeSize: 16 | 32 | 64;
-  /** Per operand: its width in bits and where it lives. */
-  readonly operands: readonly { readonly width: Width; readonly kind: OperandKind }[];
+  /** Per operand: its width in bits and where it lives; of an immediate its value, where the meaning is wanted for just that one. */
+  readonly operands: readonly {
+    readonly width: Width;
+    readonly kind: OperandKind;
+    readonly immediate?: bigint;
+  }[];
 }
 
 export type OperandKind = "register" | "memory" | "immediate";
@@ -37,7 +41,9 @@ export class Frame {
     this.addressSize = form.addressSize;
     this.stackSize = form.stackSize;
     this.codeSize = form.codeSize;
-    this.operands = form.operands.map((operand, index) => leaf.operand(index, operand.width));
+    this.operands = form.operands.map(({ width, immediate }, index) =>
+      immediate === undefined ? leaf.operand(index, width) : constant(immediate, width),
+    );
   }
 
   /** True in 64-bit mode. */
@@ -117,7 +123,8 @@ export class Frame {
   }
 
   flags(flags: Flags, when?: Value): void {
-    this.effects.push({ kind: "flags", flags, when });
+    if (when?.isConst && when.bits === 0n) return;
+    this.effects.push({ kind: "flags", flags, when: when?.isConst ? undefined : when });
   }
 
   /** Raise `vector` when the condition holds; a faulting instruction changes nothing but the field of `commit`. */

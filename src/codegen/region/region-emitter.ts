@@ -8,6 +8,7 @@ import { ExitKind, record, recordBytes } from "../record.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import type { BlockEnd, Region, RegionBlock, RegionInstruction } from "./region.ts";
 import { budget, RegionFrame, RegionPlace } from "./region-frame.ts";
+import { mayLeave } from "./specialise.ts";
 
 const offset = {
   RIP: offsetOf("RIP"),
@@ -131,7 +132,7 @@ export class RegionEmitter {
     const { code } = frame;
     const place = new RegionPlace(frame, instruction);
     const emitter = new InstructionEmitter(place, frame.conditions(instruction.spec.effects));
-    if (mayLeave(instruction)) frame.sync();
+    if (mayLeave(instruction.spec)) frame.sync();
     emitter.begin(emitter.effects, []);
     emitter.memory.sharedSlow = frame.slow;
     emitter.emitOnce([]);
@@ -227,9 +228,3 @@ const successorsOf = ({ instructions, end }: RegionBlock): number[] => {
   if (end.kind === "block" && end.target !== undefined) list.push(end.target);
   return list;
 };
-
-/** Can an exception, or the slow path of an access, leave the region in the middle of this instruction? */
-const mayLeave = ({ spec }: RegionInstruction): boolean =>
-  spec.row.privileged === true ||
-  spec.effects.some(({ kind }) => kind === "load" || kind === "store" || kind === "fault") ||
-  spec.form.operands.some(({ kind }) => kind === "memory");
