@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts"],
+          include: ["src/**/*.test.ts", "tools/bench/*.test.ts"],
           exclude: long,
           pool: "threads",
           isolate: false,

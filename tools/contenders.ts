@@ -44,18 +44,33 @@ const lacking = (...programs: readonly string[]): string | undefined => {
 
 const CLI = join(root, "dist", "cli", "main.js");
 
-export const worldswitch: Contender = {
-  name: "Worldswitch",
-  missing: () => (existsSync(CLI) ? undefined : "is not built: no dist/cli/main.js, run `npm run build`"),
-  version: () =>
-    (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version,
-  launch: ({ kernel, initrd, append, memory }) => ({
-    command: [
-      ...[process.execPath, CLI, "run", kernel, ...(initrd === undefined ? [] : ["--initrd", initrd])],
-      ...["--append", append, "--memory", String(memory)],
-    ],
-  }),
+/** How this machine is started, where that is not the usual way. */
+export interface OurWay {
+  readonly name?: string;
+  /** The built command line's main.js. */
+  readonly cli?: string;
+  /** Options of Node, such as --cpu-prof. */
+  readonly nodeOptions?: readonly string[];
+  readonly node?: string;
+  readonly options?: readonly string[];
+}
+
+export const worldswitchBy = (way: OurWay): Contender => {
+  const { name = "Worldswitch", cli = CLI, node = process.execPath, nodeOptions = [], options = [] } = way;
+  return {
+    name,
+    missing: () => (existsSync(cli) ? undefined : `is not built: no ${cli}, run \`npm run build\``),
+    version: () =>
+      (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version,
+    launch: ({ kernel, initrd, append, memory }) => ({
+      command: [
+        ...[node, ...nodeOptions, cli, "run", kernel, ...(initrd === undefined ? [] : ["--initrd", initrd])],
+        ...["--append", append, "--memory", String(memory), ...options],
+      ],
+    }),
+  };
 };
+export const worldswitch = worldswitchBy({});
 
 export const qemu: Contender = {
   name: "QEMU TCG",
@@ -63,7 +78,17 @@ export const qemu: Contender = {
   version: () => /version ([\d.]+)/.exec(output("qemu-system-x86_64", "--version"))?.[1] ?? "?",
   launch: ({ kernel, initrd, append, memory }) => ({
     command: [
-      ...["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", String(memory), "-net", "none"],
+      ...[
+        "qemu-system-x86_64",
+        "-accel",
+        "tcg,thread=single",
+        "-cpu",
+        "max",
+        "-m",
+        String(memory),
+        "-net",
+        "none",
+      ],
       ...["-nographic", "-no-reboot", "-kernel", kernel, "-append", append],
       ...(initrd === undefined ? [] : ["-initrd", initrd]),
     ],
@@ -155,6 +180,18 @@ export const processorSeconds = (ancestor: number): number | undefined => {
   return ours.reduce((sum, [, { ticks }]) => sum + ticks, 0) / ticksPerSecond;
 };
 
+/** Processor seconds of a process's living threads (Linux, Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat). */
+const threadSeconds = (pid: number): number | undefined => {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    const read = (thread: string) =>
+      Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+    return threads.reduce((sum, thread) => sum + read(thread), 0) / 1e9;
+  } catch {
+    return undefined;
+  }
+};
+
 /** How far a machine has come. */
 export interface Sight {
   /** All that it has written to its serial port. */
@@ -163,6 +200,8 @@ export interface Sight {
   readonly seconds: number;
   /** Of the machine's processes; undefined where that cannot be read. */
   processorSeconds(): number | undefined;
+  /** Of the threads of the first process that live, to the nanosecond; undefined where that cannot be read. */
+  threadSeconds(): number | undefined;
 }
 
 const POLL_MS = 10;
@@ -194,7 +233,12 @@ export const follow = async <T>(
   const see = (): void => {
     if (found !== undefined) return;
     const seconds = (performance.now() - start) / 1000;
-    found = look({ serial, seconds, processorSeconds: () => child.pid && processorSeconds(child.pid) });
+    found = look({
+      serial,
+      seconds,
+      processorSeconds: () => child.pid && processorSeconds(child.pid),
+      threadSeconds: () => child.pid && threadSeconds(child.pid),
+    });
   };
   child.stdout.on("data", (chunk: Buffer) => {
     if (serialFile !== undefined) return;
