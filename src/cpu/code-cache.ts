@@ -95,6 +95,11 @@ export class CodeCache {
     this.#library.eager = eager;
   }
 
+  /** Translate every block decoded so far: for tests. Not while translated code runs. */
+  translateAll(): void {
+    this.hot.translateAll(this.#blockStarts);
+  }
+
   constructor(guest: GuestMemory, module: InterpreterModule, tlb: Tlb, has: (feature: Feature) => boolean) {
     this.#guest = guest;
     this.#module = module;

@@ -44,7 +44,7 @@ export class HotCode {
     this.#view = view;
   }
 
-  /** Translate every block the second time it is entered from here: for tests. */
+  /** Every block that is entered from here is hot, the first time it is: for tests. */
   eager = false;
 
   /** The block at this record was about to run when a sample was taken. */
@@ -52,17 +52,24 @@ export class HotCode {
     if (this.#requests.length > 0 && ++this.#waited >= patience) this.translate();
     const slot = (at - recordsOffset) / recordBytes;
     if (slot < 0 || slot >= this.#heat.length) return;
-    if (this.eager) {
-      if (this.#translated.has(at)) return;
-      this.#requests.push(at);
-      this.translate();
-      return;
-    }
+    const hot = this.eager ? 1 : threshold;
     const heat = this.#heat[slot]! + 1;
-    if (heat > threshold) return;
+    if (heat > hot) return;
     this.#heat[slot] = heat;
-    if (heat === threshold) this.#requests.push(at);
+    if (heat === hot) this.#requests.push(at);
     if (this.#requests.length >= batch) this.translate();
+  }
+
+  /** Translate every block at these records that has no region yet: for tests. Not while translated code runs. */
+  translateAll(starts: readonly number[]): void {
+    const asked = new Set(this.#requests);
+    for (const at of starts) if (!asked.has(at) && !this.isRegion(at)) this.#requests.push(at);
+    this.translate();
+  }
+
+  /** Does a region stand for the block at this record? */
+  isRegion(at: number): boolean {
+    return this.ownHandler(at) !== this.#view.getUint32(at + record.handler, true);
   }
 
   /** The handler that a record has or would have without a region. */

@@ -276,6 +276,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
         left -= this.step();
         continue;
       }
+      // Before a stop is put among the records: what is translated now must not take it for theirs.
+      if (sampling && resume === 0 && (this.#untilSample === samplePeriod || engine.eager))
+        engine.cache.hot.sample(start);
       // The preemption timer of a guest ends a run as the budget does.
       const allowed = this.vmx?.nonRoot ? Math.min(left, this.vmx.instructionsAllowed()) : left;
       // Near the end of the budget, one straight line at a time, and no further than the budget reaches.
@@ -289,8 +292,6 @@ export class LogicalProcessor implements Core, RunningProcessor {
         }
       }
       const given = ending ? 0 : Math.min(allowed - maximumBlock, this.#untilSample);
-      if (sampling && resume === 0 && (this.#untilSample === samplePeriod || engine.eager))
-        engine.cache.hot.sample(start);
       // Within a block, its first instructions are not counted again.
       module.run(start, resume === 0 ? given : given + view.getUint8(resume + record.retired));
       if (ending) engine.cache.endStop();

@@ -21,7 +21,7 @@ export const opcode = {
 export type Plain = keyof typeof opcode;
 
 // biome-ignore format: one row per fact
-const memoryOpcode = {
+export const memoryOpcode = {
   "i32.load": 0x28, "i64.load": 0x29, "i32.load8_s": 0x2c, "i32.load8_u": 0x2d, "i32.load16_s": 0x2e, "i32.load16_u": 0x2f,
   "i64.load8_s": 0x30, "i64.load8_u": 0x31, "i64.load16_s": 0x32, "i64.load16_u": 0x33, "i64.load32_s": 0x34, "i64.load32_u": 0x35,
   "i32.store": 0x36, "i64.store": 0x37, "i32.store8": 0x3a, "i32.store16": 0x3b, "i64.store8": 0x3c, "i64.store16": 0x3d, "i64.store32": 0x3e,
@@ -50,7 +50,7 @@ export const simdOpcode = {
 export type Simd = keyof typeof simdOpcode;
 
 // biome-ignore format: one row per fact
-const laneOpcode = {
+export const laneOpcode = {
   "i8x16.extract_lane_u": 0x16, "i8x16.replace_lane": 0x17, "i16x8.extract_lane_u": 0x19, "i16x8.replace_lane": 0x1a,
   "i32x4.extract_lane": 0x1b, "i32x4.replace_lane": 0x1c, "i64x2.extract_lane": 0x1d, "i64x2.replace_lane": 0x1e,
 } as const;

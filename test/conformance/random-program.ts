@@ -5,19 +5,8 @@ import { powerOn } from "../../src/cpu/reset.ts";
 import { generalRegisters } from "../../src/state/layout.ts";
 import { Dice } from "../hostile/dice.ts";
 import type { BareProcessor } from "./bare-processor.ts";
-
-/**
- * Guest-physical addresses, which are the linear ones too. The pages of code are followed by one of data, so that stores
- * meet both; of the data pages one is read-only, one is not present.
- */
-export const places = {
-  gdt: 0x1000, idt: 0x2000, counters: 0x3000, tss: 0x4000, handlers: 0x5000, stackTop: 0x8000,
-  pml4: 0x9000, pdpt: 0xa000, directory: 0xb000, table: 0xc000,
-  code: 0x1_0000, codePages: 3, data: 0x1_3000, readOnly: 0x1_6000, absent: 0x1_7000, afterAbsent: 0x1_8000,
-  ramBytes: 0x2_0000,
-} as const; // biome-ignore format: one table
-
-export type Bits = 32 | 64;
+import { type Bits, places } from "./program-places.ts";
+import { flowRoutines, flowStatement, otherMark } from "./random-flow.ts";
 
 const status = ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
 const names = {
@@ -438,9 +427,22 @@ class Writer {
     this.#depth--;
   }
 
+  #flow(): void {
+    flowStatement({
+      dice: this.#dice,
+      bits: this.#bits,
+      put: (line) => this.put(line),
+      label: () => this.label(),
+      memory: (size) => this.memory(size),
+      producer: () => this.producer(),
+      consumer: () => this.consumer(),
+      plain: () => this.#move(),
+    });
+  }
+
   statement(): void {
     const { below, once, pick } = bound(this.#dice);
-    const roll = below(40);
+    const roll = below(47);
     if (roll < 12) {
       this.producer();
       if (!once(4)) this.consumer();
@@ -453,6 +455,7 @@ class Writer {
     else if (roll < 38) this.#selfModify();
     else if (roll < 39 && once(2)) this.#paging();
     else if (roll < 39) this.put(`call ${pick(["same_page", "next_page", "third"])}`);
+    else if (roll < 46) this.#flow();
     else {
       const target = this.label();
       this.put(`lea ${this.#bits === 64 ? "rax" : "eax"}, [${target}]`);
@@ -468,28 +471,47 @@ const bound = (dice: Dice) => ({
   pick: <T>(list: readonly T[]): T => dice.pick(list),
 });
 
-/** A program's text. It begins near the end of a page, so that its first instructions cross into the next. */
+/**
+ * A program's text. It begins near the end of a page, so that its first instructions cross into the next; the routines it calls are in
+ * the last page of code.
+ */
 export const programText = (seed: number, bits: Bits): string => {
   const dice = new Dice(seed * 2 + (bits === 64 ? 1 : 0));
   const writer = new Writer(dice, bits);
-  writer.put(`bits ${bits}\norg ${places.code}\ndata equ ${places.data}`);
-  writer.put(`times ${0x1000 - dice.below(300)} nop\nstart:`);
-  for (let n = 10 + dice.below(25); n > 0; n--) writer.statement();
-  writer.put("jmp start");
-  writer.put("same_page:");
-  writer.producer();
-  writer.consumer();
-  writer.put("ret");
-  writer.put(`align 4096\ntimes ${dice.below(20)} nop\nnext_page:`);
-  for (let n = dice.below(6); n > 0; n--) writer.producer();
-  writer.put(
-    `call third\nret\nthird:\n${bits === 64 ? "inc qword ptr [rsp - 64]" : "inc dword ptr [esp - 64]"}\nret`,
-  );
-  return writer.lines.join("\n");
+  const linesOf = (write: () => void): string[] => {
+    write();
+    return writer.lines.splice(0);
+  };
+  const lead = 0x1000 - dice.below(300);
+  const statements = Array.from({ length: 10 + dice.below(25) }, () => linesOf(() => writer.statement()));
+  const routines = linesOf(() => {
+    writer.put("same_page:");
+    writer.producer();
+    writer.consumer();
+    writer.put(`ret\nalign 4096\ntimes ${dice.below(20)} nop\nnext_page:`);
+    for (let n = dice.below(6); n > 0; n--) writer.producer();
+    writer.put(
+      `call third\nret\nthird:\n${bits === 64 ? "inc qword ptr [rsp - 64]" : "inc dword ptr [esp - 64]"}\nret`,
+    );
+  });
+  for (;;) {
+    const text = [
+      `bits ${bits}\norg ${places.code}\ndata equ ${places.data}\ntimes ${lead} nop\nstart:`,
+      ...statements.flat(),
+      "jmp start",
+      ...routines,
+      flowRoutines(bits),
+    ].join("\n");
+    if (codeOf(text, bits).bytes.length <= places.codePages * 4096) return text;
+    statements.pop();
+  }
 };
 
-const assembled = new Map<string, { bytes: Uint8Array; start: bigint }>();
-const codeOf = (text: string, codeSize: Bits): { bytes: Uint8Array; start: bigint } => {
+const assembled = new Map<string, ReturnType<typeof codeOf>>();
+const codeOf = (
+  text: string,
+  codeSize: Bits,
+): { bytes: Uint8Array; start: bigint; mark: bigint | undefined } => {
   const known = assembled.get(text);
   if (known) return known;
   const result = assemble(text, { codeSize });
@@ -497,7 +519,11 @@ const codeOf = (text: string, codeSize: Bits): { bytes: Uint8Array; start: bigin
     throw new Error(
       result.errors.map(({ line, message }) => `${message}: ${text.split("\n")[line - 1]}`).join("\n"),
     );
-  const made = { bytes: result.bytes, start: result.symbols.get("start") ?? result.origin };
+  const made = {
+    bytes: result.bytes,
+    start: result.symbols.get("start") ?? result.origin,
+    mark: result.symbols.get("mark"),
+  };
   if (assembled.size > 8) assembled.clear();
   assembled.set(text, made);
   return made;
@@ -536,13 +562,16 @@ export const placeProgram = (
   const { guest, processor } = bare;
   const { state } = processor;
   const dice = new Dice(seed + 0x5000);
-  const { bytes, start } = codeOf(text, bits);
+  const { bytes, start, mark } = codeOf(text, bits);
   powerOn(processor, true);
   const ram = new Uint8Array(places.ramBytes);
   for (let at: number = places.data; at < 0x1_9000; at++) ram[at] = dice.below(256);
   const view = new DataView(ram.buffer);
   ram.set(bytes.subarray(0, places.codePages * 4096), places.code);
   ram.set(handlers[bits], places.handlers);
+  const lastPage = places.code + (places.codePages - 1) * 4096;
+  ram.copyWithin(places.spare, lastPage, lastPage + 4096);
+  if (mark !== undefined) view.setUint32(places.spare + (Number(mark) & 0xfff) + 1, otherMark, true);
   const put = (address: number, value: bigint): void =>
     view.setBigUint64(address, BigInt.asUintN(64, value), true);
 
@@ -573,6 +602,9 @@ export const placeProgram = (
     if (address === places.absent) continue;
     put(places.table + 8 * page, BigInt(address) | (address === places.readOnly ? paging.present : rights));
   }
+  for (let page = 0; page < places.codePages; page++)
+    put(places.table + ((places.alias + 4096 * page) >>> 9), BigInt(places.code + 4096 * page) | rights);
+  put(places.table + (places.remapped >>> 9), BigInt(lastPage) | rights);
   guest.writeBytes(0, ram);
 
   state["GDTR.base"] = BigInt(places.gdt);

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Bits, placeProgram, places } from "./random-program.ts";
+import { type Bits, places } from "./program-places.ts";
+import { placeProgram } from "./random-program.ts";
 import { TwoTiers } from "./two-tiers.ts";
 
 let two: TwoTiers;
