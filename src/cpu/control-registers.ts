@@ -32,14 +32,12 @@ export const supportedXCR0 = (model: CpuModel): bigint =>
 const usesPdptes = (cr0: bigint, cr4: bigint, ia32e: boolean): boolean =>
   (cr0 & CR0.PG) !== 0n && (cr4 & CR4.PAE) !== 0n && !ia32e;
 
-/** The value that MOV from CR gives. CR8 is the task priority; undefined is #UD. */
+/** The value that MOV from CR gives; CR2 needs no procedure. CR8 is the task priority; undefined is #UD. */
 export const readControlRegister = (core: Core, number: number): bigint | undefined => {
   const { state } = core;
   switch (number) {
     case 0:
       return state.CR0;
-    case 2:
-      return state.CR2;
     case 3:
       return state.CR3;
     case 4:
@@ -55,9 +53,6 @@ export const writeControlRegister = (core: Core, number: number, value: bigint):
   switch (number) {
     case 0:
       return writeCR0(core, value);
-    case 2:
-      core.state.CR2 = value;
-      return undefined;
     case 3:
       return writeCR3(core, value);
     case 4:

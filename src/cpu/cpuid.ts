@@ -1,7 +1,5 @@
 import { CR4 } from "../arch/control-registers.ts";
-import {
-  APIC, type CpuidRegister, featureFlags, MONITOR, NX, OSXSAVE, SYSCALL,
-} from "../arch/cpuid-leaves.ts"; // biome-ignore format: one list
+import { APIC, featureFlags, MONITOR, NX, OSXSAVE, SYSCALL } from "../arch/cpuid-leaves.ts";
 import { IA32_MISC_ENABLE } from "../arch/msrs.ts";
 import { extendedComponents } from "../arch/xsave-area.ts";
 import { supportedXCR0 } from "./control-registers.ts";
@@ -165,6 +163,8 @@ const effectiveLeaf = (row: ModelRow, features: ReadonlySet<string>, leaf: numbe
   return row.maxBasicLeaf;
 };
 
+const noFlags: CpuidResult = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+
 /** The CPUID function of a model with these features. */
 export const cpuidOf = (
   row: ModelRow,
@@ -172,25 +172,20 @@ export const cpuidOf = (
   processors: number,
 ): ((core: Core, leaf: number, subleaf: number) => CpuidResult) => {
   const leaves = leavesOf(row, processors);
-  const bits = new Map<string, number>();
+  const flags = new Map<number, CpuidResult>();
+  const keyOf = (leaf: number, subleaf: number): number => leaf * 0x1_0000 + Math.min(subleaf >>> 0, 0xffff);
   for (const { name, leaf, subleaf, register, bit } of featureFlags) {
-    const key = `${leaf}.${subleaf}.${register}`;
-    if (features.has(name)) bits.set(key, (bits.get(key) ?? 0) | (1 << bit));
+    if (!features.has(name)) continue;
+    const key = keyOf(leaf, subleaf);
+    const found = flags.get(key) ?? { ...noFlags };
+    flags.set(key, found);
+    found[register] |= 1 << bit;
   }
-  const flagsOf = (leaf: number, subleaf: number, register: CpuidRegister): number =>
-    bits.get(`${leaf}.${subleaf}.${register}`) ?? 0;
   return (core, asked, subleaf) => {
     const leaf = effectiveLeaf(row, features, asked >>> 0);
-    const result = {
-      eax: flagsOf(leaf, subleaf, "eax"),
-      ebx: flagsOf(leaf, subleaf, "ebx"),
-      ecx: flagsOf(leaf, subleaf, "ecx"),
-      edx: flagsOf(leaf, subleaf, "edx"),
-    };
     // Leaves without subleaves ignore ECX.
-    if (leaf === 1 || leaf === 6 || leaf >= 0x8000_0000)
-      for (const register of ["eax", "ebx", "ecx", "edx"] as const)
-        result[register] = flagsOf(leaf, 0, register);
+    const isPlain = leaf === 1 || leaf === 6 || leaf >= 0x8000_0000;
+    const result = { ...(flags.get(keyOf(leaf, isPlain ? 0 : subleaf)) ?? noFlags) };
     leaves.get(leaf)?.(core, subleaf >>> 0, result);
     return result;
   };

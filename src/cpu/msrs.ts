@@ -1,10 +1,10 @@
 import { CR0, IA32_EFER } from "../arch/control-registers.ts";
 import {
-  fixedMtrrs, IA32_FEATURE_CONTROL, IA32_MISC_ENABLE, IA32_SPEC_CTRL, MSR_PLATFORM_INFO, type MsrRow, memoryTypes, msrName, msrRow, variableMtrrs,
+  fixedMtrrs, IA32_FEATURE_CONTROL, IA32_MISC_ENABLE, IA32_SPEC_CTRL, MSR_PLATFORM_INFO, type MsrRow, memoryTypes, msrName, msrRow, msrs, variableMtrrs,
 } from "../arch/msrs.ts"; // biome-ignore format: one list
 import { VmxMsr } from "../arch/vmx-capabilities.ts";
-import type { U64Field } from "../state/layout.ts";
-import type { Core } from "./core.ts";
+import { offsetOf, type U64Field } from "../state/layout.ts";
+import type { Core, CpuModel } from "./core.ts";
 import { isCanonical } from "./mode.ts";
 
 /** RDMSR and WRMSR: what each register of arch/msrs.ts does beyond holding a value. */
@@ -131,7 +131,6 @@ const behaviours: Readonly<Record<string, MsrBehaviour>> = {
       if (changed & IA32_EFER.LME && state.CR0 & CR0.PG) return false;
       // LMA follows CR0.PG and LME; writes to it are ignored.
       state.IA32_EFER = (value & ~IA32_EFER.LMA) | (state.IA32_EFER & IA32_EFER.LMA);
-      if (changed & IA32_EFER.NXE) core.invalidate({ kind: "all" });
       return true;
     },
   },
@@ -184,8 +183,32 @@ const writeMtrr = (core: Core, index: number, value: bigint): boolean => {
 
 const isMtrr = (index: number): boolean => isVariableMtrr(index) || fixedMtrrs.includes(index);
 
+/** An MSR of the model that only holds a value: where in the state, and which values. */
+interface PlainMsr extends Pick<MsrRow, "writable" | "canonical"> {
+  readonly offset: number;
+}
+const plainCache = new WeakMap<CpuModel, ReadonlyMap<number, PlainMsr>>();
+
+const isPlain = (core: Core, row: MsrRow): boolean =>
+  row.field !== undefined &&
+  behaviours[row.name] === undefined &&
+  !(row.ofModel || row.readOnly || row.writeOnly || isVmxCapability(row.index) || isMtrr(row.index)) &&
+  exists(core, row);
+
+const plainMsr = (core: Core, index: number): PlainMsr | undefined => {
+  let plain = plainCache.get(core.model);
+  if (plain === undefined) {
+    const rows = msrs.filter((row) => isPlain(core, row));
+    plain = new Map(rows.map((row) => [row.index, { ...row, offset: offsetOf(row.field!) }]));
+    plainCache.set(core.model, plain);
+  }
+  return plain.get(index);
+};
+
 /** RDMSR: the value, or undefined for #GP(0). An MSR that we do not know is reported by number. */
 export const readMsr = (core: Core, index: number): bigint | undefined => {
+  const plain = plainMsr(core, index);
+  if (plain !== undefined) return core.state.view.getBigUint64(plain.offset, true);
   if (isX2Apic(index)) return core.apic.readMsr(index);
   if (isMtrr(index)) return readMtrr(core, index);
   const row = msrRow(index);
@@ -203,6 +226,14 @@ export const readMsr = (core: Core, index: number): bigint | undefined => {
 
 /** WRMSR: false for #GP(0). */
 export const writeMsr = (core: Core, index: number, value: bigint): boolean => {
+  const plain = plainMsr(core, index);
+  if (plain !== undefined) {
+    const { writable, canonical } = plain;
+    if (writable !== undefined && value & ~writable) return false;
+    if (canonical && !isCanonical(value, core.model.linearAddressBits)) return false;
+    core.state.view.setBigUint64(plain.offset, value, true);
+    return true;
+  }
   if (isX2Apic(index)) return core.apic.writeMsr(index, value);
   if (isMtrr(index)) return writeMtrr(core, index, value);
   const row = msrRow(index);

@@ -226,6 +226,7 @@ export const encode = (wanted: Encodable): Uint8Array | EncodeRefusal => {
         break;
       case "reg":
         if (operand.kind !== "register") return refuse("takes a register");
+        if (row.digit !== undefined && number !== row.digit) return refuse("takes another register");
         reg = number & 7;
         rex |= (number >> 3) << 2;
         break;

@@ -90,7 +90,7 @@ const make = (
   const long = codeSize === 64;
   const register = (): DecodedOperand => {
     if (file === "segment") return sharedRegister(file, pick(random, [0, 2, 3, 4, 5]), bits);
-    if (file === "control") return sharedRegister(file, pick(random, [0, 2, 3, 4]), bits);
+    if (file === "control") return sharedRegister(file, row.digit ?? pick(random, [0, 3, 4]), bits);
     if (file === "general" && bits === 8 && random.next(4) === 0)
       return sharedRegister(file, random.next(4), 8, true);
     const wide = (file === "general" || file === "xmm") && long;

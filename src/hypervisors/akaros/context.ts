@@ -56,11 +56,11 @@ export class UserContext {
   take(type: number, frame: number): void {
     const bytes = type === contextType.HW ? hw.bytes : type === contextType.SW ? sw.bytes : vm.bytes;
     this.#memory.write32(this.at, type);
-    copyWords(this.#memory, frame, this.frame, bytes);
+    this.#memory.copy(frame, this.frame, bytes);
   }
 
   copyFrom(from: number): void {
-    copyWords(this.#memory, from, this.at, context.bytes);
+    this.#memory.copy(from, this.at, context.bytes);
   }
 
   /** What user level wrote must not hurt the kernel. False: it is of no known type. */
@@ -101,7 +101,3 @@ export class UserContext {
     memory.write64(frame + hw.rflags, flags | RFLAGS.IF | RFLAGS.FIXED);
   }
 }
-
-const copyWords = (memory: HostMemory, from: number, to: number, bytes: number): void => {
-  for (let at = 0; at < bytes; at += 4) memory.write32(to + at, memory.read32(from + at));
-};

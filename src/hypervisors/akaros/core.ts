@@ -179,19 +179,15 @@ export class Core implements LoadingCore {
 
   /** Go on in the kernel's assembly, on an empty stack. */
   enter(name: string, rdi = 0): void {
-    const { state } = this.cpu;
-    this.cpu.select();
-    state.RSP = this.stackTop;
-    state.RDI = rdi === 0 ? 0n : linear(rdi);
-    state.RIP = linear(this.#kernel.symbol(name));
+    this.cpu.goOn(this.#kernel.symbol(name), this.physical(this.stackTop), rdi);
   }
 
   /** Return from the C part to the assembly that called it. */
   returnFromC(): void {
-    const { state } = this.cpu;
-    this.cpu.select();
-    state.RIP = this.#kernel.memory.read64(this.physical(state.RSP));
-    state.RSP += 8n;
+    const { cpu } = this;
+    cpu.select();
+    const rsp = cpu.state.low32("RSP");
+    cpu.goOn(this.#kernel.memory.read32(rsp), rsp + 8);
   }
 
   /** Of a linear address of the kernel. */

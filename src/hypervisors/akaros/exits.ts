@@ -16,7 +16,7 @@ import {
 } from "./layout.ts";
 import { readGuestMsr, writeGuestMsr } from "./msr-table.ts";
 import { vmmFlag } from "./process.ts";
-import { linear, userSelector } from "./trap-table.ts";
+import { userSelector } from "./trap-table.ts";
 
 /** A VM exit: the frame is completed from the VMCS, becomes the core's context, and the kernel looks whether it is its own affair. */
 
@@ -44,8 +44,7 @@ const IA32_SYSENTER_CS = 0x174;
 type ExitAction = (akaros: ExitKernel, core: Core, frame: number) => boolean;
 
 const advance = (akaros: ExitKernel, frame: number, by: number): true => {
-  const { memory } = akaros.kernel;
-  memory.write64(frame + vm.rip, memory.read64(frame + vm.rip) + BigInt(by));
+  akaros.kernel.memory.add(frame + vm.rip, by);
   return true;
 };
 
@@ -56,13 +55,19 @@ const vmcall: ExitAction = (akaros, core, frame) => {
   return advance(akaros, frame, length.VMCALL);
 };
 
+/** The host's own CPUID: as the C part's instruction would give it. */
 const cpuid: ExitAction = (akaros, core, frame) => {
   const { memory } = akaros.kernel;
-  const result = core.areaAt + perCpu.scratch;
-  const [leaf, subleaf] = [memory.read32(frame + vm.rax), memory.read32(frame + vm.rcx)];
-  core.call("hostCpuid", BigInt(leaf), BigInt(subleaf), linear(result));
-  for (const [n, name] of (["rax", "rbx", "rcx", "rdx"] as const).entries())
-    memory.writeNumber(frame + vm[name], memory.read32(result + 4 * n));
+  const { processor } = core.cpu;
+  const found = processor.model.cpuid(
+    processor,
+    memory.read32(frame + vm.rax),
+    memory.read32(frame + vm.rcx),
+  );
+  memory.writeNumber(frame + vm.rax, found.eax);
+  memory.writeNumber(frame + vm.rbx, found.ebx);
+  memory.writeNumber(frame + vm.rcx, found.ecx);
+  memory.writeNumber(frame + vm.rdx, found.edx);
   return advance(akaros, frame, length.CPUID);
 };
 
@@ -167,10 +172,10 @@ export const vmExit = (akaros: ExitKernel, core: Core, stackFrame: number): void
   const { cpu } = core;
   core.context.take(contextType.VM, stackFrame);
   const { frame } = core.context;
-  memory.write64(frame + vm.rip, door.read64(cpu, slot.rip));
-  memory.write64(frame + vm.rflags, door.read64(cpu, slot.rflags));
-  memory.write64(frame + vm.rsp, door.read64(cpu, slot.rsp));
-  memory.write64(frame + vm.cr3, door.read64(cpu, slot.cr3));
+  door.readInto(cpu, slot.rip, frame + vm.rip);
+  door.readInto(cpu, slot.rflags, frame + vm.rflags);
+  door.readInto(cpu, slot.rsp, frame + vm.rsp);
+  door.readInto(cpu, slot.cr3, frame + vm.cr3);
   memory.write64(frame + vm.cr2, cpu.state.CR2);
   memory.write32(frame + vm.guestPcoreId, core.guestCore!.id);
   memory.write32(frame + vm.flags, vmFlag.PARTIAL);
@@ -181,8 +186,8 @@ export const vmExit = (akaros: ExitKernel, core: Core, stackFrame: number): void
   if (!akaros.bugs.truncatedQualification) memory.write32(frame + vm.pad, Number(qualification >> 32n));
   memory.write32(frame + vm.intrinfo1, door.read32(cpu, slot.interruptibility));
   memory.write32(frame + vm.intrinfo2, door.read32(cpu, slot.interruption));
-  memory.write64(frame + vm.guestVa, door.read64(cpu, slot.linearAddress));
-  memory.write64(frame + vm.guestPa, door.read64(cpu, slot.physicalAddress));
+  door.readInto(cpu, slot.linearAddress, frame + vm.guestVa);
+  door.readInto(cpu, slot.physicalAddress, frame + vm.guestPa);
   if (!akaros.bugs.losesEvents) injectAgain(akaros, core, frame);
   const { exits } = core.process!.machine!;
   exits[Math.min(reason & 0xffff, exits.length - 1)]!++;

@@ -2,7 +2,7 @@ import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { access, segmentType, systemType, TSS64 } from "../../arch/descriptors.ts";
 import { postedInterruptDescriptor } from "../../arch/virtual-apic.ts";
 import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
-import { type ControlFieldName, type ControlKey, vmxControl } from "../../arch/vmx-controls.ts";
+import { type ControlFieldName, type ControlKey, controlMask, vmxControl } from "../../arch/vmx-controls.ts";
 import type { HostKernel } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import { fieldSlot, type VmxDoor, vmInstruction } from "../host/vmx-door.ts";
@@ -17,12 +17,13 @@ const wanted: readonly ControlKey[] = [
   "acknowledgeInterruptOnExit", "saveEFER", "loadHostEFER", "hostAddressSpaceSize",
   "loadGuestEFER", "ia32eModeGuest",
 ];
-/** An unmodified kernel turns paging off for a moment, and uses what CPUID shows. */
+/** An unmodified kernel turns paging off for a moment, uses what CPUID shows, and exits too often to lose all translations each time. */
 const forUnmodifiedGuests: readonly ControlKey[] = [
   "unrestrictedGuest",
   "enableRDTSCP",
   "enableINVPCID",
   "enableXSAVES",
+  "enableVPID",
 ];
 // biome-ignore format: one list
 const words = ["control.pinBased", "control.processorBased", "control.secondaryProcessorBased", "control.exitControls", "control.entryControls"] as const satisfies readonly ControlFieldName[];
@@ -200,6 +201,8 @@ export class GuestCore {
       ["control.entryMsrLoadAddress", this.#guestMsrs], ["control.entryMsrLoadCount", autoload.length],
       ["control.exitMsrLoadAddress", this.#hostMsrs], ["control.exitMsrLoadCount", autoload.length],
       ["control.eptPointer", this.#eptPointer],
+      // Of another process's guest cores the EPT pointer tells it.
+      ...(controls.get("control.secondaryProcessorBased")! & controlMask("enableVPID") ? ([["control.vpid", this.id + 1]] as const) : []),
       ["control.postedInterruptNotificationVector", bugs.sharedNotification ? vector.POKE_CORE : vector.POSTED],
       ["control.postedInterruptDescriptorAddress", this.pages.postedDescriptor],
       ["control.virtualApicAddress", this.pages.virtualApic], ["control.apicAccessAddress", this.pages.apicAccess],

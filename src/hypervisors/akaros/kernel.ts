@@ -388,10 +388,10 @@ export class Akaros {
     } else core.counters.resumes++;
     const { cpu } = core;
     const { door } = this;
-    door.write64(cpu, slot.rsp, memory.read64(frame + vm.rsp));
-    door.write64(cpu, slot.cr3, memory.read64(frame + vm.cr3));
-    door.write64(cpu, slot.rip, memory.read64(frame + vm.rip));
-    door.write64(cpu, slot.rflags, memory.read64(frame + vm.rflags));
+    door.writeFrom(cpu, slot.rsp, frame + vm.rsp);
+    door.writeFrom(cpu, slot.cr3, frame + vm.cr3);
+    door.writeFrom(cpu, slot.rip, frame + vm.rip);
+    door.writeFrom(cpu, slot.rflags, frame + vm.rflags);
     if (!this.bugs.adaptedGuestsOnly)
       door.write32(cpu, slot.interruptibility, memory.read32(frame + vm.intrinfo1));
     cpu.state.CR2 = memory.read64(frame + vm.cr2);

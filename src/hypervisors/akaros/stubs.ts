@@ -296,20 +296,6 @@ bootCore:
         wrmsr
         ret
 
-; edi, esi = EAX, ECX of CPUID; rdx = where the four results go.
-hostCpuid:
-        push rbx
-        mov r8, rdx
-        mov eax, edi
-        mov ecx, esi
-        cpuid
-        mov [r8], eax
-        mov [r8 + 4], ebx
-        mov [r8 + 8], ecx
-        mov [r8 + 12], edx
-        pop rbx
-        ret
-
 ; rdi = address space, rsi = XCR0.
 loadCr3:
         mov cr3, rdi

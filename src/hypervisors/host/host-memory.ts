@@ -99,6 +99,16 @@ export class HostMemory {
     this.#view.setUint32(ramOffset + address, value >>> 0, true);
     this.#view.setUint32(ramOffset + address + 4, Math.floor(value / 0x1_0000_0000), true);
   }
+  /** Add a small number to a quadword. */
+  add(address: number, by: number): void {
+    const low = this.read32(address) + by;
+    this.write32(address, low);
+    if (low > 0xffff_ffff) this.write32(address + 4, this.read32(address + 4) + 1);
+  }
+  /** Copy bytes that do not overlap, all of them in RAM below the PCI hole. */
+  copy(from: number, to: number, length: number): void {
+    this.physical.bytes.copyWithin(ramOffset + to, ramOffset + from, ramOffset + from + length);
+  }
   write(address: number, bytes: Uint8Array): void {
     this.physical.writeBytes(address, bytes);
   }

@@ -248,6 +248,19 @@ export class HostProcessor {
     this.#setWord(offset.RCX, rcx);
   }
 
+  /** Go on at a place in the kernel's code, with another stack. Addresses are physical ones; an argument of 0 is no address. */
+  goOn(rip: number, rsp: number, rdi?: number): void {
+    this.processor.select();
+    this.#setAddress(offset.RIP, rip);
+    this.#setAddress(offset.RSP, rsp);
+    if (rdi !== undefined) this.#setAddress(offset.RDI, rdi);
+  }
+
+  #setAddress(at: number, address: number): void {
+    this.#view.setUint32(at, address, true);
+    this.#view.setUint32(at + 4, address === 0 ? 0 : this.linearHigh, true);
+  }
+
   /** Go on until the function has returned: true. False: not now, `unfinished` says why, and `proceed` goes on. */
   proceed(): boolean {
     const kernel = this.#kernel;

@@ -141,6 +141,27 @@ export class VmxDoor {
     else store(cpu, slot, Number(bits & 0xffff_ffffn), Number(bits >> 32n));
   }
 
+  /** VMREAD into the quadword at a physical address. */
+  readInto(cpu: HostProcessor, slot: FieldSlot, address: number): void {
+    const { memory } = this.#kernel;
+    if (this.path === "executed") {
+      memory.write64(address, this.#executedRead(cpu, slot));
+      return;
+    }
+    const { vmcs } = cpu.vmx;
+    if (vmcs.base < 0) noVmcs(slot);
+    const at = vmcs.base + slot.offset;
+    memory.write32(address, vmcs.view.getUint32(at, true));
+    memory.write32(address + 4, vmcs.view.getUint32(at + 4, true));
+  }
+
+  /** VMWRITE from the quadword at a physical address. */
+  writeFrom(cpu: HostProcessor, slot: FieldSlot, address: number): void {
+    const { memory } = this.#kernel;
+    if (this.path === "executed") this.#executedWrite(cpu, slot, memory.read64(address));
+    else store(cpu, slot, memory.read32(address), memory.read32(address + 4));
+  }
+
   /** Add a small number to an address: the length of an instruction to RIP. */
   advance(cpu: HostProcessor, slot: FieldSlot, by: number): void {
     if (this.path === "executed") {

@@ -154,7 +154,7 @@ export class VcpuVmx implements GuestFields, EventWorld {
     const bit = 1 << number;
     if (this.#available & bit) return;
     this.#available |= bit;
-    this.#memory.write64(this.area + regOffset(number), this.read64(slotOf[number]));
+    this.#door.readInto(this.cpu, slotOf[number], this.area + regOffset(number));
   }
 
   /** A general register, or RIP (16). */
@@ -192,7 +192,8 @@ export class VcpuVmx implements GuestFields, EventWorld {
   flushRegisters(): void {
     if (this.#dirty === 0) return;
     for (const number of guestFields)
-      if (this.#dirty & (1 << number)) this.write64(slotOf[number], this.register(number));
+      if (this.#dirty & (1 << number))
+        this.#door.writeFrom(this.cpu, slotOf[number], this.area + regOffset(number));
     this.#dirty = 0;
   }
 
@@ -201,10 +202,7 @@ export class VcpuVmx implements GuestFields, EventWorld {
     const length = this.read32(field["exit.instructionLength"]);
     this.#cache(RIP);
     this.#touch(RIP);
-    const at = this.area + regOffset(RIP);
-    const low = this.#memory.read32(at) + length;
-    this.#memory.write32(at, low);
-    if (low > 0xffff_ffff) this.#memory.write32(at + 4, this.#memory.read32(at + 4) + 1);
+    this.#memory.add(this.area + regOffset(RIP), length);
     this.clearShadow();
   }
   clearShadow(): void {

@@ -18,7 +18,7 @@ import { IMUL2 } from "../semantics/multiply-divide.ts";
 import { SHLD, SHRD } from "../semantics/shift.ts";
 import { PUSH_SREG } from "../semantics/stack.ts";
 // biome-ignore format: one line
-import { CLDEMOTE, CLFLUSH, CLFLUSHOPT, CLWB, LFENCE, MFENCE, PREFETCHNTA, PREFETCHT0, PREFETCHT1, PREFETCHT2, PREFETCHW, PREFETCHWT1, RDFSBASE, RDGSBASE, RDPID, RDPKRU, SERIALIZE, SFENCE, SWAPGS, WRFSBASE, WRGSBASE, WRPKRU } from "../semantics/system.ts";
+import { CLDEMOTE, CLFLUSH, CLFLUSHOPT, CLWB, LFENCE, MFENCE, MOV_FROM_CR2, MOV_TO_CR2, PREFETCHNTA, PREFETCHT0, PREFETCHT1, PREFETCHT2, PREFETCHW, PREFETCHWT1, RDFSBASE, RDGSBASE, RDPID, RDPKRU, SERIALIZE, SFENCE, SWAPGS, WRFSBASE, WRGSBASE, WRPKRU } from "../semantics/system.ts";
 
 const { op, group, member, registers } = mapBuilder("0F");
 
@@ -88,8 +88,10 @@ export const rows: readonly Row[] = [
   op(0x1e, NOP, [E.v]),
   op(0x1f, NOP, [E.v]),
 
+  member(0x20, 2, MOV_FROM_CR2,      [w(R.y), C.y], { f64: true, privileged: true, syntax: "mov" }),
   op(0x20, procedure("MOV_FROM_CR"), [w(R.y), C.y], { f64: true, privileged: true, syntax: "mov" }),
   op(0x21, procedure("MOV_FROM_DR"), [w(R.y), D.y], { f64: true, privileged: true, syntax: "mov" }),
+  member(0x22, 2, MOV_TO_CR2,        [w(C.y), R.y], { f64: true, privileged: true, syntax: "mov" }),
   op(0x22, procedure("MOV_TO_CR"),   [w(C.y), R.y], { f64: true, privileged: true, syntax: "mov" }),
   op(0x23, procedure("MOV_TO_DR"),   [w(D.y), R.y], { f64: true, privileged: true, syntax: "mov" }),
 

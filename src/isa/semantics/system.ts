@@ -64,6 +64,12 @@ export const SWAPGS = defineWith("SWAPGS", (frame) => {
   frame.set("IA32_KERNEL_GS_BASE", frame.register("GS.base"));
 });
 
+/** MOV to and from CR2: a register as any other, which no hypervisor is asked about. */
+export const MOV_FROM_CR2 = define("MOV_FROM_CR2", (_dest, src) => ({ dest: src! }));
+export const MOV_TO_CR2 = defineWith("MOV_TO_CR2", (frame, dest, src) => {
+  frame.writeWhole(dest!, src!.zeroExtend(64));
+});
+
 /** RDPKRU, WRPKRU: #UD unless CR4.PKE, #GP(0) unless ECX (and EDX for the write) is 0. */
 const requirePKE = (frame: Frame, mustBeZero: Value): void => {
   frame.fault(Exception.UD, frame.register("CR4", 32).bit(22).not());
