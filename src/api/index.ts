@@ -27,6 +27,12 @@ export type { OperandValue } from "../debug/explain/operand-values.ts";
 export { dumpText, type Paint, type Style, vmxFailureText } from "../debug/explain/print.ts";
 export type { BlockStorage, StorageFailure } from "../devices/virtio-blk.ts";
 export {
+  type CompareOptions,
+  type Comparison,
+  type ComparisonRow,
+  compareHypervisors,
+} from "../hypervisors/compare/index.ts";
+export {
   type MovedRegister,
   type SwitchStep,
   switchStepJson,

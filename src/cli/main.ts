@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { cpuModels } from "../api/index.ts";
+import { compare, compareHelp } from "./compare.ts";
 import { complain } from "./complain.ts";
 import { explain, explainHelp } from "./explain.ts";
 import { nearest, optionsHelp } from "./options.ts";
@@ -18,6 +19,8 @@ Usage:
   worldswitch run --help            all options
   worldswitch explain FILE          say why a VM entry fails, from a VMCS dump of KVM, Xen or your own
   worldswitch explain --help        what FILE may be
+  worldswitch compare               four hypervisors side by side: what each does to change worlds
+  worldswitch compare --help        what is compared, and how to break it
   worldswitch --help                this text
   worldswitch --version             the version
 
@@ -70,7 +73,8 @@ const listModels = (): number =>
   print(`${cpuModels.map(({ name, about }) => `${name.padEnd(12)}${about}`).join("\n")}\n`);
 
 const main = async ([command, ...rest]: readonly string[]): Promise<number> => {
-  if (isHelp(command)) return print({ run: runHelp, explain: explainHelp }[rest[0] ?? ""] ?? help);
+  if (isHelp(command))
+    return print({ run: runHelp, explain: explainHelp, compare: compareHelp }[rest[0] ?? ""] ?? help);
   if (command === "--version" || command === "-V") return print(`worldswitch ${version()}\n`);
   if (command === "run") {
     if (asksForHelp(rest)) return print(runHelp);
@@ -79,12 +83,13 @@ const main = async ([command, ...rest]: readonly string[]): Promise<number> => {
     return run(rest);
   }
   if (command === "explain") return asksForHelp(rest) ? print(explainHelp) : explain(rest);
+  if (command === "compare") return asksForHelp(rest) ? print(compareHelp) : compare(rest);
   if (command === undefined)
     return complain(`no command is given, expected "worldswitch run IMAGE"; "worldswitch --help" tells more`);
-  const near = nearest(command, ["run", "explain"]);
+  const near = nearest(command, ["run", "explain", "compare"]);
   const hint =
     near === undefined
-      ? `expected "run" or "explain"; "worldswitch --help" tells more`
+      ? `expected "run", "explain" or "compare"; "worldswitch --help" tells more`
       : `did you mean "worldswitch ${near}"?`;
   return complain(`there is no command "${command}", ${hint}`);
 };

@@ -50,6 +50,22 @@ export const explainOptions = [
   { group: "How to tell", name: "json", about: "print JSON instead of text" },
 ] as const satisfies readonly OptionRow[];
 
+export const compareOptions = [
+  {
+    group: "What to compare",
+    name: "only",
+    value: "NAMES",
+    about: "some of bhyve,kvm,lguest,akaros, with commas between; default: all",
+  },
+  {
+    group: "What to compare",
+    name: "leave-out",
+    value: "NAME:TEXT",
+    about: "an experiment: leave out the instructions of NAME's kernel whose disassembly contains TEXT",
+  },
+  { group: "How to tell", name: "json", about: "print JSON instead of text" },
+] as const satisfies readonly OptionRow[];
+
 /** Options as they were given: the last value of each, all values of repeatable ones. */
 export interface Given {
   readonly positional: readonly string[];

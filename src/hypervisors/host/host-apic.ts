@@ -1,5 +1,6 @@
 import type { LogicalProcessor } from "../../cpu/logical-processor.ts";
 import { LocalApic } from "../../devices/local-apic.ts";
+import { has } from "../../devices/vector-set.ts";
 
 /** Registers of a processor's own local APIC, as offsets in the xAPIC page. */
 // biome-ignore format: one row per fact
@@ -31,6 +32,11 @@ export class HostApic {
     this.#write(register.SVR, softwareEnabled | spuriousVector);
     this.#write(register.DCR, divideByOne);
     this.#write(register.LVT_TIMER, timerVector);
+  }
+
+  /** Has the processor taken this vector, and software not ended it? */
+  isInService(vector: number): boolean {
+    return has(this.#apic.state.ISR, vector);
   }
 
   endOfInterrupt(): void {

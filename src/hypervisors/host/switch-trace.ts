@@ -50,7 +50,11 @@ export class SwitchTrace implements InstructionTrace {
   readonly #observed: Observer | undefined;
   /** Where each vector's gate leads, as the IDT says. */
   readonly #gates = new Map<bigint, number>();
+  /** The same for the address behind the first instruction there, which may be executed together with the delivery. */
+  readonly #gatesPassed = new Map<bigint, { readonly gate: bigint; readonly first: Instruction }>();
   #exitReason = 0;
+  /** How the last VM entry failed. */
+  #failure: "VMfail" | "late" | undefined;
   /** The guest's registers as the processor loaded or saved them, before an event is delivered and before the host's are loaded. */
   #guest: Values | undefined;
 
@@ -78,6 +82,11 @@ export class SwitchTrace implements InstructionTrace {
       vmEntryFailure: (failure, core) => {
         earlier?.vmEntryFailure?.(failure, core);
         this.#exitReason = failure.reason;
+        this.#failure = "late";
+      },
+      vmFail: (failure, core) => {
+        earlier?.vmFail?.(failure, core);
+        this.#failure = "VMfail";
       },
     } satisfies Observer);
   }
@@ -94,7 +103,10 @@ export class SwitchTrace implements InstructionTrace {
     for (let vector = 0; vector < 256; vector++) {
       const [low, high] = [memory.read64(IDT + 16 * vector), memory.read64(IDT + 16 * vector + 8)];
       const offset = (low & 0xffffn) | ((low >> 32n) & 0xffff_0000n) | ((high & 0xffff_ffffn) << 32n);
-      if (!this.#gates.has(offset)) this.#gates.set(offset, vector);
+      if (this.#gates.has(offset)) continue;
+      this.#gates.set(offset, vector);
+      const first = this.#instructionAt(this.#kernel.cpus[0]!, physical(offset));
+      if (first !== undefined) this.#gatesPassed.set(offset + BigInt(first.length), { gate: offset, first });
     }
   }
 
@@ -115,10 +127,14 @@ export class SwitchTrace implements InstructionTrace {
     const { retired } = pc;
     const ran = Math.max(1, isKernel ? processor.run(1) : this.#runUser(cpu, budget));
     const isExecuted = pc.retired !== retired;
-    if (instruction !== undefined && isExecuted) this.#tellInstruction(cpu, rip, instruction, moves, before);
-    const vector = this.#gates.get(state.RIP);
-    const isJump = isExecuted && !/^INT/.test(instruction?.row.semantics.mnemonic ?? "INT");
+    const passed = this.#gatesPassed.get(state.RIP);
+    const isInterrupted = passed !== undefined && passed.gate !== rip;
+    const vector = this.#gates.get(isInterrupted ? passed.gate : state.RIP);
+    if (instruction !== undefined && isExecuted && !isInterrupted)
+      this.#tellInstruction(cpu, rip, instruction, moves, before);
+    const isJump = isExecuted && !isInterrupted && !/^INT/.test(instruction?.row.semantics.mnemonic ?? "INT");
     if (vector !== undefined && !isJump) this.#tellInterrupt(cpu, vector, before);
+    if (isInterrupted) this.#tell(cpu, passed.gate, passed.first, [], before);
     return ran;
   }
 
@@ -126,7 +142,7 @@ export class SwitchTrace implements InstructionTrace {
   #runUser({ processor, state }: HostProcessor, budget: number): number {
     let ran = 0;
     do ran += Math.max(1, processor.run(1));
-    while (ran < budget && (state["CS.selector"] & 3) !== 0 && state.activity === 0);
+    while (ran < budget && (state["CS.selector"] & 3) !== 0 && !this.#kernel.stopping);
     return ran;
   }
 
@@ -230,7 +246,8 @@ export class SwitchTrace implements InstructionTrace {
       return;
     }
     const { base } = cpu.vmx.vmcs;
-    const isLate = base >= 0 && state.RIP === cpu.vmx.vmcs.read("host.rip") && this.#exitReason !== 0;
+    const isLate = this.#failure === "late";
+    this.#failure = undefined;
     const says = isLate
       ? `refuses the guest's state (${exitReasonName(this.#exitReason)}), saves nothing of the guest, loads the host's state: as a VM exit`
       : base < 0

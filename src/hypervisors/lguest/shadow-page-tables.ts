@@ -55,6 +55,10 @@ export class ShadowPageTables {
   get root(): number {
     return this.#directories[this.#current]!.frame;
   }
+  /** Guest-physical address of the directory that the guest believes in use. */
+  get guestRoot(): number {
+    return this.#directories[this.#current]!.cr3;
+  }
   /** Guest-physical addresses of the directories that are cached. */
   get cached(): number[] {
     return this.#directories.map(({ cr3 }) => cr3).filter((cr3) => cr3 !== noCr3);

@@ -125,21 +125,33 @@ export class LguestTrace {
 
   #tell(address: number, instruction: Instruction): void {
     const { state } = this.#host;
-    const code = this.#codeAt(address)!;
-    let [label, start] = [code.name, code.start];
-    for (const [name, at] of code.symbols) if (at <= address && at >= start) [label, start] = [name, at];
     this.#listener({
       ...this.#common(),
       kind: "instruction",
       address: BigInt(address),
-      at: address === start ? label : `${label} + 0x${(address - start).toString(16)}`,
-      text: disassemble(instruction, BigInt(address)),
+      at: this.#label(address),
+      text: this.#text(instruction, address),
       moved: this.#moved(instruction),
       stack: this.#stackName(state.low32("RSP")),
       stackPointer: state.RSP,
       addressSpace: state.CR3,
       interruptsEnabled: (state.RFLAGS & 0x200n) !== 0n,
     });
+  }
+
+  #label(address: number): string {
+    const code = this.#codeAt(address);
+    if (code === undefined) return hex(address);
+    let [label, start] = [code.name, code.start];
+    for (const [name, at] of code.symbols) if (at <= address && at >= start) [label, start] = [name, at];
+    return address === start ? label : `${label} + 0x${(address - start).toString(16)}`;
+  }
+
+  /** With names for where jumps and calls go. */
+  #text(instruction: Instruction, address: number): string {
+    const text = disassemble(instruction, BigInt(address));
+    const target = /^(?:j\w+|call) (0x[0-9a-f]+)$/.exec(text)?.[1];
+    return target === undefined ? text : text.replace(target, this.#label(Number(target)));
   }
 
   #moved(instruction: Instruction): MovedRegister[] {
@@ -229,7 +241,11 @@ export class LguestTrace {
     const pages = cpus[this.#host.cpu.index]!.linear;
     const pushed = (pages + 4096 - state.low32("RSP")) / 4;
     const rip = state.low32("RIP");
-    const stub = [...symbols].find(([, at]) => at === rip)?.[0] ?? `0x${rip.toString(16)}`;
+    // After an interrupt, the stub's first instruction may have been executed as well.
+    const isStub = ([name, at]: readonly [string, number]): boolean => /^trap\d/.test(name) && at <= rip;
+    const [stub] = [...symbols]
+      .filter(isStub)
+      .reduce((best, one) => (one[1] > best[1] ? one : best), ["trap0", 0]);
     this.#listener({
       ...this.#common(),
       kind: "processor",
