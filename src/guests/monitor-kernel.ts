@@ -35,9 +35,27 @@ const entries = (): string =>
     return `align 16\n ${withErrorCode.has(vector) ? "" : "push 0\n"} push ${vector}\n jmp exception`;
   }).join("\n");
 
-const source = `
-        bits 32
+/** What stands before the header where nobody reads it: entered at the first byte in 64-bit mode, memory mapped to itself. */
+const flatEntry = (commandLine: string): string => `
+        bits 64
+        mov rsp, stackTop
+        mov dword [information], facts
+        lgdt [gdtPointer]
+        push 8
+        push long
+        retfq
+        align 8
+facts:  dd ${commandLine === "" ? 0 : 4}, 0, 0, 0, commands
+        times 6 dd 0
+        dd 0, 0
+commands: db ${[...new TextEncoder().encode(commandLine), 0].join(", ")}
+        align 4
+`;
+
+const source = (before: string): string => `
 base    equ 0x100000
+${before}
+        bits 32
 header: dd 0x1badb002, 0x10003, -(0x1badb002 + 0x10003)
         dd header, base, bss, end, entry
 
@@ -626,9 +644,17 @@ tail    equ head + 1
 end     equ tail + 1
 `;
 
+const origin = 0x10_0000;
+
 /** The image, assembled. */
-export const monitorKernel = (): Uint8Array => {
-  const assembly = assemble(source, { codeSize: 32, origin: 0x10_0000 });
+export const monitorKernel = (): Uint8Array => image("");
+
+/** The same without a header, for boot loaders that begin in 64-bit mode: what to load at 1 MiB and enter at its first byte. */
+export const flatMonitorKernel = (commandLine = ""): Uint8Array => image(flatEntry(commandLine));
+export const flatMonitorAddress = origin;
+
+const image = (before: string): Uint8Array => {
+  const assembly = assemble(source(before), { codeSize: 32, origin });
   if (assembly.kind === "errors")
     throw new Error(assembly.errors.map(({ line, message }) => `${line}: ${message}`).join("\n"));
   return assembly.bytes;

@@ -32,6 +32,8 @@ const setControlRegister = (vcpu: ExitingVcpu, number: number, value: bigint): b
     return false;
   }
   if (number !== 8) storeControlState(vmx.core.state, vmx);
+  // With paging, long mode begins or ends.
+  if (number === 0) vmx.switchEfer();
   return true;
 };
 
