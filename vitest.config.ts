@@ -22,6 +22,7 @@ export default defineConfig({
           exclude: long,
           pool: "threads",
           isolate: false,
+          setupFiles: ["test/tier.setup.ts"],
         },
       },
       {
@@ -31,6 +32,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           globalSetup: ["test/build.setup.ts"],
+          setupFiles: ["test/tier.setup.ts"],
         },
       },
     ],

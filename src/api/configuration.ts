@@ -35,8 +35,12 @@ export interface MachineOptions {
   readonly realTime?: boolean;
   /** A port whose bytes go to `debugcon`, besides 0xE9. */
   readonly debugconPort?: number;
-  /** What carries out instructions; the guest cannot tell. Default "interpreter"; "evaluator" is the executable specification, slow. */
-  readonly tier?: Tier;
+  /**
+   * What carries out instructions; the guest cannot tell. Default "jit"; "evaluator" is the executable specification, slow. "both" runs two
+   * machines, one with the JIT and behind it one with the interpreter, and ends the run with "tiers-differ" at the first difference: for tests,
+   * slow, and with twice the memory.
+   */
+  readonly tier?: Tier | "both";
   /** Make the image the guest of one of our hypervisors on the machine: memory, processors and disks are then the guest's. Default: none. */
   readonly hypervisor?: HypervisorName;
   /** What a reset by the guest does: start the image again, or end `run` with "reset". Default "restart". */
@@ -107,11 +111,14 @@ export const modelOf = (text: string, processors: number): CpuModel => {
 const diskOf = (disk: BlockStorage | DiskConfiguration): DiskConfiguration =>
   "storage" in disk ? disk : { storage: disk };
 
+const tiers = ["jit", "interpreter", "evaluator", "both"] as const satisfies readonly (Tier | "both")[];
+
 /** A checked configuration. */
 export interface Configuration {
   readonly board: BoardConfiguration;
   readonly realTime: boolean;
-  readonly tier: Tier;
+  /** Undefined: what engines begin with. */
+  readonly tier: Tier | "both" | undefined;
   readonly onReset: "restart" | "stop";
   readonly hypervisor: HypervisorName | undefined;
   readonly replay: InputLog | undefined;
@@ -119,7 +126,7 @@ export interface Configuration {
 
 export const configurationOf = (options: MachineOptions): Configuration => {
   const { memoryMiB = 512, processors = 1, model = "default", disks = [], seed = 0 } = options;
-  const { startTime, debugconPort, realTime = false, tier = "jit", onReset = "restart" } = options;
+  const { startTime, debugconPort, realTime = false, tier, onReset = "restart" } = options;
   const { hypervisor } = options;
   wholeNumber("memoryMiB", memoryMiB, 1, largestMemoryMiB);
   wholeNumber("processors", processors, 1, mostProcessors);
@@ -127,6 +134,8 @@ export const configurationOf = (options: MachineOptions): Configuration => {
   if (typeof seed === "number") wholeNumber("seed", seed, 0, Number.MAX_SAFE_INTEGER);
   if (hypervisor !== undefined && !hypervisorNames.includes(hypervisor))
     refuse(`hypervisor is "${hypervisor}", expected one of ${hypervisorNames.join(", ")}`);
+  if (tier !== undefined && !tiers.includes(tier))
+    refuse(`tier is "${tier}", expected one of ${tiers.join(", ")}`);
   if (disks.length > mostDisks) refuse(`there are ${disks.length} disks, expected at most ${mostDisks}`);
   const startUnixSeconds = startTime instanceof Date ? Math.floor(startTime.getTime() / 1000) : startTime;
   if (startUnixSeconds !== undefined && !Number.isFinite(startUnixSeconds))

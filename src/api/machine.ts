@@ -1,4 +1,5 @@
 import { vmxAbortMeaning } from "../arch/vmx-aborts.ts";
+import { Lockstep, type MakeRunner } from "../debug/lockstep/lockstep.ts";
 import type { SwitchStep } from "../hypervisors/host/switch-trace.ts";
 import type { ImageRunner } from "../hypervisors/host/virtual-machine.ts";
 import { hypervisors } from "../hypervisors/index.ts";
@@ -93,7 +94,8 @@ export class Machine {
   readonly #sleep = new Sleep();
   #bootable: BootableMachine | undefined;
   #pc: ImageRunner | undefined;
-  #wires: readonly [SerialWire, SerialWire] | undefined;
+  /** To the machine that runs, and to the one behind it. */
+  #wires: readonly (readonly [SerialWire, SerialWire])[] = [];
   #ended: RunEnd | undefined;
   #running = false;
   #switchListener: ((step: SwitchStep) => void) | undefined;
@@ -151,7 +153,7 @@ export class Machine {
   /** Put an image into the machine and power it on; whatever ran before is gone. Nothing executes until `run`. */
   async boot(options: BootOptions): Promise<BootOutcome> {
     if (this.#running) throw new Error("the machine is running: pause it before it boots something else");
-    const { board, tier } = this.#configuration;
+    const { board } = this.#configuration;
     const limit = board.memoryBytes;
     const { initrd = [], commandLine = "", image, firmware } = options;
     if ((image === undefined) === (firmware === undefined))
@@ -183,11 +185,10 @@ export class Machine {
         return { message: `the host has no room for ${mebibytes(limit)} of guest memory` };
       throw error;
     }
-    this.#pc.tier = tier;
     this.#pc.engine.observer = this.vmx.observerOf(true);
     if (this.#switchListener) this.#pc.traceSwitch?.(this.#switchListener);
     this.#bootable = bootable;
-    this.#wires = wiresOf(this.#pc);
+    this.#wires = runnersOf(this.#pc).map(wiresOf);
     this.#ended = undefined;
     this.#log = [];
     this.#replayed = this.#instructionsBefore = this.#virtualNsBefore = this.#resets = this.#busyMs = 0;
@@ -202,6 +203,7 @@ export class Machine {
     const started = nowMs();
     this.#running = true;
     this.#pauseRequested = false;
+    if (this.#pc instanceof Lockstep) this.#pc.adopt();
     let isFound = false;
     const streams = [this.#serialOutput[0], this.#debugOutput];
     for (const stream of options.until ? streams : []) {
@@ -213,7 +215,8 @@ export class Machine {
       };
     }
     try {
-      const end = this.#ended ?? (await this.#slices(options, started, before, () => isFound));
+      const reached = this.#ended ?? (await this.#slices(options, started, before, () => isFound));
+      const end = this.#differing(true) ?? reached;
       await this.#flush();
       return { ...end, instructions: this.#instructions - before, seconds: (nowMs() - started) / 1000 };
     } finally {
@@ -252,7 +255,7 @@ export class Machine {
 
   /** Tell the virtio console its size in characters. */
   resizeConsole(columns: number, rows: number): void {
-    this.#booted().console.resize(columns, rows);
+    for (const { console } of runnersOf(this.#booted())) console.resize(columns, rows);
   }
 
   /** Inputs so far, for `replay`. */
@@ -298,7 +301,7 @@ export class Machine {
       );
     const handedOver = (): number =>
       here.kind === "serial"
-        ? (this.#wires?.[here.port - 1]?.pending ?? 0)
+        ? (this.#wires[0]?.[here.port - 1]?.pending ?? 0)
         : (this.#pc?.console.state.input.length ?? 0);
     return {
       get pending() {
@@ -384,8 +387,20 @@ export class Machine {
     }
   }
 
+  /** The end of a run in which the JIT and the interpreter differ. `whole`: look at all of memory, too. */
+  #differing(whole: boolean): RunEnd | undefined {
+    const pc = this.#pc;
+    if (!(pc instanceof Lockstep)) return undefined;
+    if (whole) pc.compareMemory();
+    const { difference } = pc;
+    if (difference === undefined) return undefined;
+    return (this.#ended = { ...ended("tiers-differ"), difference });
+  }
+
   /** What a stop of the machine means for the run; undefined: it goes on. */
   #endOf(stop: PcStop, isFound: boolean): RunEnd | undefined {
+    const differing = this.#differing(false);
+    if (differing !== undefined) return differing;
     switch (stop.kind) {
       case "power-off":
         return (this.#ended = ended("power-off"));
@@ -405,10 +420,15 @@ export class Machine {
 
   /** The machine with its image, or with a hypervisor that has it as its guest. `before`: the same before a reset. */
   #powerOn(bootable: BootableMachine, before?: ImageRunner): ImageRunner | Refusal {
-    const { hypervisor } = this.#configuration;
-    if (hypervisor === undefined) return powerOnMachine(bootable, this.#outputs, before as Pc | undefined);
-    const runner = hypervisors[hypervisor](bootable, this.#outputs, before?.guest.memory);
-    if (!isRefusal(runner) && before !== undefined) runner.tier = before.tier;
+    const { hypervisor, tier } = this.#configuration;
+    const make: MakeRunner = (image, outputs, old) =>
+      hypervisor === undefined
+        ? powerOnMachine(image, outputs, old as Pc | undefined)
+        : hypervisors[hypervisor](image, outputs, old?.guest.memory);
+    if (tier === "both")
+      return Lockstep.create(bootable, this.#outputs, before as Lockstep | undefined, make);
+    const runner = make(bootable, this.#outputs, before);
+    if (tier !== undefined && !isRefusal(runner)) runner.tier = tier;
     return runner;
   }
 
@@ -427,9 +447,10 @@ export class Machine {
     this.#pc = next;
     next.engine.observer = this.vmx.observerOf(false);
     if (this.#switchListener) next.traceSwitch?.(this.#switchListener);
-    this.#wires!.forEach((wire, index) => {
-      wire.connect(next.clock, next.serial[index]!);
-    });
+    for (const [n, runner] of runnersOf(next).entries())
+      this.#wires[n]!.forEach((wire, index) => {
+        wire.connect(runner.clock, runner.serial[index]!);
+      });
   }
 
   /** Adapt the slice to the host's speed. */
@@ -481,11 +502,11 @@ export class Machine {
     const pc = this.#pc!;
     const moment = { instruction: this.#instructions, virtualNs: pc.clock.nowNs, idle };
     let given = input;
-    if (input.kind === "serial") this.#wires![input.port - 1]!.send(input.bytes);
+    if (input.kind === "serial") for (const wires of this.#wires) wires[input.port - 1]!.send(input.bytes);
     else if (input.kind === "time") pc.skipTo(input.ns);
     else {
       const { bytes } = input;
-      const taken = pc.console.receive(bytes);
+      const [taken = 0] = runnersOf(pc).map(({ console }) => console.receive(bytes));
       if (taken < bytes.length) this.#incoming.push({ kind: "console", bytes: bytes.subarray(taken) });
       if (taken === 0) return false;
       given = { kind: "console", bytes: bytes.subarray(0, taken) };
@@ -532,13 +553,17 @@ export class Machine {
 const isList = (initrd: ModuleSource | readonly ModuleSource[]): initrd is readonly ModuleSource[] =>
   Array.isArray(initrd);
 
+/** The machine that runs, and the one that runs behind it. */
+const runnersOf = (pc: ImageRunner): readonly ImageRunner[] =>
+  pc.second === undefined ? [pc] : [pc, pc.second];
+
 const wiresOf = (pc: ImageRunner): readonly [SerialWire, SerialWire] => [
   new SerialWire(pc.clock, pc.serial[0]),
   new SerialWire(pc.clock, pc.serial[1]),
 ];
 
 /** How a run ends, as `RunResult` says it. */
-type RunEnd = Pick<RunResult, "reason" | "exitStatus" | "vmxAbort">;
+type RunEnd = Pick<RunResult, "reason" | "exitStatus" | "vmxAbort" | "difference">;
 
 const vmxAbortOf = ({ processor, indicator }: Extract<PcStop, { kind: "vmx-abort" }>): VmxAbort => ({
   cpu: processor,

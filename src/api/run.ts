@@ -7,6 +7,7 @@ export const stopReasons = {
   "reset":             { exitStatus: 0,         says: "the guest reset the machine" },
   "triple-fault":      { exitStatus: 3,         says: "the guest shut down by a triple fault" },
   "vmx-abort":         { exitStatus: 3,         says: "the guest shut down by a VMX abort" },
+  "tiers-differ":      { exitStatus: 4,         says: "the JIT and the interpreter differ" },
   "time-out":          { exitStatus: 124,       says: "the time is up" },
   "instruction-limit": { exitStatus: 124,       says: "the instruction limit is reached" },
   "halted":            { exitStatus: 124,       says: "the guest halted for good: nothing is left that could wake it" },
@@ -38,6 +39,8 @@ export interface RunResult {
   readonly exitStatus: number;
   /** With "vmx-abort": the processor, the VMX-abort indicator, and what that says. */
   readonly vmxAbort?: VmxAbort;
+  /** With "tiers-differ": where the two were the same last, and what is different now, in one sentence. */
+  readonly difference?: string;
   /** Instructions retired during this run, by all processors. */
   readonly instructions: number;
   /** Real time this run took. */

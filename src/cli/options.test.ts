@@ -97,7 +97,7 @@ describe("a mistake in the options", () => {
     [["k", "--timeout", "0"], `--timeout is "0", expected a number of seconds above 0`],
     [["k", "--max-instructions", "1.5"], `--max-instructions is "1.5", expected a number above 0, such as 1000000 or 100M`],
     [["k", "--stats", "xml"], `--stats is "xml", expected "json"`],
-    [["k", "--tier", "fast"], `--tier is "fast", expected one of jit, interpreter, evaluator`],
+    [["k", "--tier", "fast"], `--tier is "fast", expected one of jit, interpreter, evaluator, both`],
     [["k", "--debugcon", "65536"], `--debugcon is "65536", expected a port number from 0 to 0xffff`],
     [["k", "--seed", "x"], `--seed is "x", expected a number below 2^64`],
     [["k", "--protocol", "elf"], `--protocol is "elf", expected one of linux-64, linux-32, pvh, multiboot, multiboot2, flat`],

@@ -40,7 +40,7 @@ export const runOptions = [
   { group: "What to tell", name: "exits-log", value: "FILE", about: "write one line of JSON per VM exit to FILE" },
   { group: "What to tell", name: "switch-trace", about: "with --hypervisor: tell on standard error each instruction of its world switch, which registers it moves and whose they are, the stack, and what the processor does by itself" },
   { group: "What to tell", name: "json", about: "tell --switch-trace as one line of JSON per step" },
-  { group: "What to tell", name: "tier", value: "NAME", about: "jit (default), interpreter, or evaluator: the executable specification, slow" },
+  { group: "What to tell", name: "tier", value: "NAME", about: "jit (default), interpreter, or evaluator: the executable specification, slow; both: run the JIT and the interpreter, compare them wherever translated code returns, and stop with status 4 where they differ, slow" },
 ] as const satisfies readonly OptionRow[];
 
 // biome-ignore format: one row per fact

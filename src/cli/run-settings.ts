@@ -127,7 +127,9 @@ export const runSettings = ({ positional, values }: Given): RunSettings | Mistak
       ),
       debugconPort,
       hypervisor: value("hypervisor", (word) => oneOf("hypervisor", word, hypervisorNames)),
-      tier: value("tier", (word) => oneOf<Tier>("tier", word, ["jit", "interpreter", "evaluator"])),
+      tier: value("tier", (word) =>
+        oneOf<Tier | "both">("tier", word, ["jit", "interpreter", "evaluator", "both"]),
+      ),
       onReset: values.has("no-reboot") ? ("stop" as const) : undefined,
     }),
     boot: given({

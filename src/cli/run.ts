@@ -1,5 +1,5 @@
 import { ConfigurationError, type Line, Machine, type RunResult, stopReasons } from "../api/index.ts";
-import { DiskFile } from "../api/node/index.ts";
+import { DiskFile, tierFromEnvironment } from "../api/node/index.ts";
 import { complain, say } from "./complain.ts";
 import { isMistake, parseArguments } from "./options.ts";
 import { paintFor } from "./paint.ts";
@@ -113,8 +113,9 @@ const statisticsLine = (machine: Machine): string => {
 };
 
 /** Why the run ended. */
-const endingOf = ({ reason, vmxAbort }: RunResult): string => {
+const endingOf = ({ reason, vmxAbort, difference }: RunResult): string => {
   const { says } = stopReasons[reason];
+  if (difference !== undefined) return `${says}: ${difference}`;
   return vmxAbort === undefined
     ? says
     : `${says} of processor ${vmxAbort.cpu}: indicator ${vmxAbort.indicator}, ${vmxAbort.says}`;
@@ -127,6 +128,7 @@ const statisticsJson = (machine: Machine, result: RunResult, exitStatus: number)
     exit: exitStatus,
     reason: result.reason,
     ...(result.vmxAbort === undefined ? {} : { vmxAbort: result.vmxAbort }),
+    ...(result.difference === undefined ? {} : { difference: result.difference }),
     instructions,
     hash: machine.hash(),
     seconds: rounded(seconds, 3),
@@ -234,6 +236,8 @@ export const run = async (words: readonly string[]): Promise<number> => {
   if (isMistake(given)) return complain(given.mistake);
   const settings = runSettings(given);
   if (isMistake(settings)) return complain(settings.mistake);
+  const mistake = tierFromEnvironment();
+  if (mistake !== undefined) return complain(mistake);
   const disks = openDisks(settings);
   if (typeof disks === "string") return complain(disks);
   // Whatever ends the process, a lock is not left behind.

@@ -11,6 +11,9 @@ import type { VmExit } from "./vmx-socket.ts";
 /** Which tier carries out instructions: translated handlers, or the evaluator. Neither is visible to the guest. */
 export type Tier = "jit" | "interpreter" | "evaluator";
 
+/** What engines begin with. Whoever tests another tier changes it before machines are made. */
+export const engineDefaults: { tier: Tier; eager: boolean } = { tier: "jit", eager: false };
+
 /** More code modes than any system uses; a guest that makes new ones without end starts over. */
 const maximumModes = 4096;
 /** Handlers, likewise: Debian's boot makes about two thousand. */
@@ -65,7 +68,13 @@ export class ExecutionEngine {
   /** The running processor's state: at offset 0 of linear memory. */
   readonly state: CpuState;
   current: RunningProcessor | undefined;
-  tier: Tier = "jit";
+  tier: Tier = engineDefaults.tier;
+  /**
+   * Told when translated code has returned to the processor after at least one instruction, with the part of the budget of
+   * `LogicalProcessor.run` that is used up. The state is that between two instructions, its flags not settled; why the code returned has had
+   * no effect yet.
+   */
+  onExit: ((used: number) => void) | undefined;
   observer: Observer | undefined;
 
   readonly #model: CpuModel;
@@ -78,6 +87,7 @@ export class ExecutionEngine {
     guest.onWatch = (pageOffset) => this.tlb.protect(pageOffset);
     this.module = this.#newModule();
     this.cache = this.#newCache();
+    this.eager = engineDefaults.eager;
   }
 
   #newModule(): InterpreterModule {

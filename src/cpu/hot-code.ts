@@ -14,8 +14,9 @@ const maximumReturns = 6;
 const threshold = 4;
 /** Regions are translated this many at a time: a module each would cost more. */
 const batch = 32;
-/** Samples that a request waits for others, at most. */
+/** Samples that a request waits for others, at most; and where every entry is a sample. */
 const patience = 400;
+const eagerPatience = 16;
 
 /** An entry that has a region for its handler. */
 interface Translated {
@@ -49,7 +50,8 @@ export class HotCode {
 
   /** The block at this record was about to run when a sample was taken. */
   sample(at: number): void {
-    if (this.#requests.length > 0 && ++this.#waited >= patience) this.translate();
+    if (this.#requests.length > 0 && ++this.#waited >= (this.eager ? eagerPatience : patience))
+      this.translate();
     const slot = (at - recordsOffset) / recordBytes;
     if (slot < 0 || slot >= this.#heat.length) return;
     const hot = this.eager ? 1 : threshold;

@@ -320,6 +320,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
       left -= retired;
       this.#untilSample = retired < this.#untilSample ? this.#untilSample - retired : samplePeriod;
       this.#count(retired);
+      if (engine.onExit !== undefined && retired > 0) engine.onExit(budget - left);
       switch (kind) {
         case ExitKind.fault:
           this.#raise(this.memory.faultOf(at));

@@ -41,6 +41,8 @@ export class Pc {
   #turnLeft = 0;
   /** Instructions retired by all processors since power-on. */
   retired = 0;
+  /** The same with deliveries of events, which `run` counts, too; up to the last turn that is over. */
+  spent = 0;
 
   constructor(configuration: PcConfiguration, outputs: PcOutputs) {
     this.configuration = configuration;
@@ -222,6 +224,7 @@ export class Pc {
       if (ran > 0) jumps = 0;
       else if (++jumps > jumpLimit) return { kind: "idle", untilNs: next };
       left -= ran;
+      this.spent += ran;
       this.#turnLeft -= ran;
       if (processor.state.activity === activityShutdown && !processor.vmx?.nonRoot) {
         this.#stop ??= shutdownOf(processor);

@@ -330,7 +330,7 @@ export const printModule = (module: Uint8Array): readonly FunctionText[] => {
   return read.functions.map(({ name, type, locals, code }) => ({
     name,
     lines: [
-      `(func $${name} ${type}`,
+      `(func $${name} ${type}`.trimEnd(),
       ...(locals === "" ? [] : [`  (local ${locals})`]),
       ...lines(code, read),
       ")",

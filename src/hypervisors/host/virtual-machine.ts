@@ -28,6 +28,8 @@ export interface ImageRunner {
   readonly processors: readonly LogicalProcessor[];
   readonly engine: Pick<Pc["engine"], "observer">;
   tier: Tier;
+  /** The same image on a second machine that runs behind the first one, to be given the same inputs. */
+  readonly second?: ImageRunner;
   run(maximum: number, warp: boolean): PcStop;
   interrupt(): void;
   skipTo(ns: number): void;
