@@ -1,6 +1,7 @@
 import { type LaneOp, type LaneShift, laneAttribute, shuffleBytes, type Value, type Width } from "../ir/value.ts";
 import { type Code, i32, i64, type Plain, type Simd, type SimdLane, simdOpcode, type ValueType, v128 } from "../wasm/code.ts";
 import { emitFloatLane } from "./float-lane.ts";
+import { emitFlush, emitRelation } from "./relation.ts";
 
 /** Where a value of this width lives on the Wasm stack. */
 export const stackType = (width: Width): ValueType => {
@@ -14,6 +15,8 @@ export const stackType = (width: Width): ValueType => {
 export interface Binding {
   /** Push a leaf; narrow ones zero-extended. */
   leaf(code: Code, value: Value): void;
+  /** Push a leaf of 32 or 64 bits as a float; false: it must be pushed as an integer. */
+  leafFloat?(code: Code, value: Value): boolean;
   /** Push the value of a node that TypeScript computes; its arguments are emitted by `emitArgument`. */
   foreign(code: Code, value: Value, emitArgument: (index: number) => void): void;
   /** Function index of the unsigned 64 x 64 -> high 64 multiplication. */
@@ -65,6 +68,8 @@ export class ExpressionEmitter {
   readonly #binding: Binding;
   readonly #uses = new Map<Value, number>();
   readonly #locals = new Map<Value, number>();
+  /** Values that are in locals of the floating-point types. */
+  readonly #floats = new Map<Value, number>();
 
   /** `roots`: everything that will be emitted, so that shared nodes are known beforehand. */
   constructor(code: Code, binding: Binding, roots: readonly Value[]) {
@@ -81,7 +86,7 @@ export class ExpressionEmitter {
 
   /** Compute a value now and keep it in a local; later uses read the local. */
   keep(value: Value): void {
-    if (value.isConst || this.#locals.has(value)) return;
+    if (value.isConst || this.#locals.has(value) || this.#floats.has(value)) return;
     this.#emitNode(value);
     const local = this.#code.local(stackType(value.width));
     this.#code.set(local);
@@ -93,9 +98,37 @@ export class ExpressionEmitter {
     this.#locals.set(value, local);
   }
 
+  /** Bind a value to a local that holds it as a float. */
+  bindFloat(value: Value, local: number): void {
+    this.#floats.set(value, local);
+  }
+
+  /** Push a value of 32 or 64 bits as a float. */
+  emitFloat(value: Value): void {
+    const code = this.#code;
+    const [inner] = value.args;
+    const local = this.#floats.get(value);
+    if (local !== undefined) code.get(local);
+    else if (value.isConst || this.#locals.has(value)) this.#emitAsFloat(value);
+    else if (value.op === "extract" && inner!.width === 128 && (value.attr as number) % value.width === 0) {
+      this.emit(inner!);
+      code.simdLane(value.width === 32 ? "f32x4.extract_lane" : "f64x2.extract_lane", (value.attr as number) / value.width);
+    } else if (value.args.length > 0 || !this.#binding.leafFloat?.(code, value)) this.#emitAsFloat(value);
+  }
+
+  #emitAsFloat(value: Value): void {
+    this.emit(value);
+    this.#code.op(value.width === 32 ? "f32.reinterpret_i32" : "f64.reinterpret_i64");
+  }
+
+  /** Is the value at hand as a float, and not as an integer? */
+  isFloat(value: Value): boolean {
+    return this.#floats.has(value);
+  }
+
   /** Before a conditional region: compute every shared node below the value, so that no local is set in one branch only. */
   keepShared(value: Value): void {
-    if (value.isConst || this.#locals.has(value)) return;
+    if (value.isConst || this.#locals.has(value) || this.#floats.has(value)) return;
     for (const arg of value.args) this.keepShared(arg);
     if ((this.#uses.get(value) ?? 0) > 1) this.keep(value);
   }
@@ -112,6 +145,11 @@ export class ExpressionEmitter {
     const local = this.#locals.get(value);
     if (local !== undefined) {
       code.get(local);
+      return;
+    }
+    const asFloat = this.#floats.get(value);
+    if (asFloat !== undefined) {
+      code.get(asFloat).op(value.width === 32 ? "i32.reinterpret_f32" : "i64.reinterpret_f64");
       return;
     }
     this.#emitNode(value);
@@ -227,6 +265,7 @@ export class ExpressionEmitter {
         this.#mask(width);
         return;
       case "and": case "or": case "xor":
+        if (op === "or" && this.#emitOutcomes(value)) return;
         this.emit(a);
         this.emit(b);
         code.op(`${t}.${op}`);
@@ -343,7 +382,7 @@ export class ExpressionEmitter {
         else this.#mask(width);
         return;
       case "extract":
-        if (this.#emitExtract(a, value.attr as number, width)) return;
+        if (this.#emitOutcomes(value) || this.#emitExtract(a, value.attr as number, width)) return;
         break;
       case "concat":
         if (width > 64) break;
@@ -393,11 +432,17 @@ export class ExpressionEmitter {
     }
     const argument = (index: number): void => this.emit(value.args[index]!);
     if (op === "intrinsic") {
+      if (emitFlush(code, value, argument)) return;
       // Both ways need the arguments: none may be computed in one of them alone.
       for (const arg of value.args) this.keep(arg);
       if (emitFloatLane(code, value, argument, () => this.#binding.foreign(code, value, argument))) return;
     }
     this.#binding.foreign(code, value, argument);
+  }
+
+  /** One bit that says whether the relation of two floats is one of some: a comparison. */
+  #emitOutcomes(value: Value): boolean {
+    return emitRelation(this.#code, value, (operand) => this.emitFloat(operand));
   }
 
   emit64Or32(value: Value, t: "i32" | "i64"): void {
@@ -421,8 +466,13 @@ export class ExpressionEmitter {
         return true;
       case "zeroExtend":
         code.v128(0n);
-        this.emit64(a);
-        code.simdLane("i64x2.replace_lane", 0);
+        if (a.width >= 32 && this.#floats.has(a)) {
+          this.emitFloat(a);
+          code.simdLane(a.width === 32 ? "f32x4.replace_lane" : "f64x2.replace_lane", 0);
+        } else {
+          this.emit64(a);
+          code.simdLane("i64x2.replace_lane", 0);
+        }
         return true;
       case "concat":
         if (a.width !== 64) return false;

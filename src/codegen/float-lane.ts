@@ -205,6 +205,33 @@ const narrow = (lane: Lane, result: number): void => {
   pushFloat(code, 64, a).op("f64.eq").op("i32.and").op("i32.or").op("i32.and");
 };
 
+/** To an integer in the format, by RC of the environment. Pushes the float. */
+export const pushRounded = (code: Code, width: 32 | 64, push: () => void, mxcsr: number): void => {
+  const t = float(width);
+  const mode = (): Code => code.get(mxcsr).i32(13).op("i32.shr_u").i32(3).op("i32.and");
+  mode().op("i32.eqz").if(floatType(width));
+  push();
+  code.op(`${t}.nearest`).else();
+  mode().i32(1).op("i32.eq").if(floatType(width));
+  push();
+  code.op(`${t}.floor`).else();
+  mode().i32(2).op("i32.eq").if(floatType(width));
+  push();
+  code.op(`${t}.ceil`).else();
+  push();
+  code.op(`${t}.trunc`).end().end().end();
+};
+
+const round = ({ code, width, operands, mxcsr }: Lane, result: number): void => {
+  const [a] = operands as [number];
+  pushRounded(code, width, () => pushFloat(code, width, a), mxcsr);
+  code.op(width === 32 ? "i32.reinterpret_f32" : "i64.reinterpret_f64").set(result);
+  valid(code, width, operands);
+  code.get(mxcsr).i32(quietPrecision).op("i32.and").i32(quietPrecision).op("i32.eq");
+  pushFloat(code, width, result);
+  pushFloat(code, width, a).op(`${float(width)}.eq`).op("i32.or").op("i32.and");
+};
+
 interface Plan {
   /** Width of the operands, and of the result. */
   readonly from: 32 | 64;
@@ -220,6 +247,7 @@ for (const width of [32, 64] as const) {
     plans.set(`${name}.${operation}`, { from: width, to: width, emit: (lane, result) => arithmetic(lane, operation, result) });
   for (const operation of ["min", "max"] as const)
     plans.set(`${name}.${operation}`, { from: width, to: width, emit: (lane, result) => extreme(lane, operation, result) });
+  plans.set(`${name}.round`, { from: width, to: width, emit: round });
   for (const operation of ["order", "quietOrder"]) plans.set(`${name}.${operation}`, { from: width, to: 32, emit: order, orders: true });
   for (const to of [32, 64] as const)
     plans.set(`${name}.toInt${to}`, { from: width, to, emit: (lane, result) => toInteger(lane, to, result) });
@@ -228,6 +256,9 @@ for (const width of [32, 64] as const) {
 }
 plans.set("binary32.toBinary64", { from: 32, to: 64, emit: widen });
 plans.set("binary64.toBinary32", { from: 64, to: 32, emit: narrow });
+
+/** Has the intrinsic of this name a native form? */
+export const hasNativeLane = (name: string): boolean => plans.has(name);
 
 /**
  * Emit an intrinsic by native instructions, with the intrinsic itself for the cases they do not cover. False: it has no such

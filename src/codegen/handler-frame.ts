@@ -72,6 +72,17 @@ export class HandlerFrame implements Place {
     code.i32(0xffff).memory("i32.store16", 8);
   }
 
+  readOperandFloat(index: number, width: 32 | 64): void {
+    this.#operandAddress(index);
+    this.code.memory(width === 32 ? "f32.load" : "f64.load");
+  }
+
+  writeOperandFloat(index: number, width: 32 | 64, push: () => void): void {
+    this.#operandAddress(index);
+    push();
+    this.code.memory(width === 32 ? "f32.store" : "f64.store");
+  }
+
   readField(name: string, width: Width): void {
     this.code.i32(0);
     loadWidth(this.code, width, offsetOf(name));
@@ -178,6 +189,10 @@ export class HandlerFrame implements Place {
     const { code } = this;
     code.i32(0).get(this.savedFlags).memory("i32.store", offset.RFLAGS);
     code.i32(0).i32(0).memory("i32.store", offset.lazyFlags);
+  }
+
+  abandon(): boolean {
+    return false;
   }
 
   /** Return to the processor; the exit's kind has been stored. */

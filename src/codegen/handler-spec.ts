@@ -45,6 +45,8 @@ export interface Imports {
   /** (record, budget): jump within the page. */ readonly jumpNear: number;
   /** (stash, stash, stash, settle function or -1): pending flags go to memory. */ readonly spillFlags: number;
   /** (record, budget, flags as before): what a region stores when it returns. */ readonly leaveRegion: number;
+  /** The same, and on with the record's handler. */ readonly resumeRecord: number;
+  /** Type of (record) -> 0, or 1 when the region must return: an instruction of a region carried out by a function of its own. */ readonly outOfLineType: number;
 }
 
 /** What handler emission asks of the module it is emitted for. */
@@ -52,6 +54,8 @@ export interface HandlerContext {
   readonly imports: Imports;
   /** Table index of the function that settles these flags. */
   settleFunction(flags: LazyFlags): number;
+  /** Table index of the function that carries out one instruction at a record, on the state in memory. */
+  outOfLine(spec: HandlerSpec): number;
   /** Number under which TypeScript finds a node that Wasm has no instruction for. */
   foreignNode(value: Value): number;
 }

@@ -8,6 +8,7 @@ import { type LazyFlags, stashOffsets } from "./flags.ts";
 import { HandlerEmitter } from "./handler.ts";
 import type { HandlerContext, HandlerSpec, Imports } from "./handler-spec.ts";
 import { jumpCacheEntries, jumpCacheEntry, jumpCacheOffset } from "./memory-map.ts";
+import { emitOutOfLine } from "./out-of-line.ts";
 import { ExitKind, record } from "./record.ts";
 import type { Region } from "./region/region.ts";
 import { RegionEmitter } from "./region/region-emitter.ts";
@@ -53,7 +54,8 @@ const at = {
 export class InterpreterModule {
   readonly #memory: WebAssembly.Memory;
   readonly #table: WebAssembly.Table;
-  readonly #settlers = new Map<string, number>();
+  readonly #further = new Map<string, number>();
+  readonly #outOfLine = new Map<HandlerSpec, number>();
   readonly #foreign = new Map<Value, number>();
   readonly #foreignNodes: Value[] = [];
   readonly #imports: WebAssembly.Imports;
@@ -158,15 +160,25 @@ export class InterpreterModule {
     const builder = new ModuleBuilder();
     const imports = this.#declareImports(builder);
     const settleType = builder.type([]);
-    const settlers: NamedFunction[] = [];
+    /** What the functions asked for turn out to need. */
+    const further: NamedFunction[] = [];
     const context: HandlerContext = {
       imports,
       settleFunction: (flags: LazyFlags): number => {
-        let index = this.#settlers.get(flags.key);
+        let index = this.#further.get(flags.key);
         if (index === undefined) {
           index = this.#next++;
-          this.#settlers.set(flags.key, index);
-          settlers.push({ index, body: emitSettle(flags, context, settleType), name: "settle flags" });
+          this.#further.set(flags.key, index);
+          further.push({ index, body: emitSettle(flags, context, settleType), name: "settle flags" });
+        }
+        return index;
+      },
+      outOfLine: (spec) => {
+        let index = this.#outOfLine.get(spec);
+        if (index === undefined) {
+          index = this.#next++;
+          this.#outOfLine.set(spec, index);
+          further.push({ index, body: emitOutOfLine(spec, context), name: `out of line ${nameOf(spec)}` });
         }
         return index;
       },
@@ -179,7 +191,7 @@ export class InterpreterModule {
         return number;
       },
     };
-    const bodies = [...emit(context), ...settlers];
+    const bodies = [...emit(context), ...further];
     for (const { index, body, name } of bodies) builder.export(`${index}`, builder.function(body, name));
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(builder.build()), this.#imports);
     if (this.#next > this.#table.length) this.#table.grow(Math.max(4096, this.#next - this.#table.length));
@@ -205,6 +217,8 @@ export class InterpreterModule {
       jumpNear: builder.importFunction("core", "jumpNear", handlerType),
       spillFlags: builder.importFunction("core", "spillFlags", builder.type(flagTypes)),
       leaveRegion: builder.importFunction("core", "leaveRegion", builder.type([i32, i32, ...flagTypes])),
+      resumeRecord: builder.importFunction("core", "resumeRecord", builder.type([i32, i32, ...flagTypes])),
+      outOfLineType: toI32,
     };
   }
 
@@ -296,6 +310,11 @@ export class InterpreterModule {
       code.i32(0).get(0).memory("i32.store", at.exitRecord);
       code.i32(0).get(1).memory("i32.store", at.exitBudget);
       code.get(2).get(3).get(4).get(5).returnCall(spillFlags);
+    });
+
+    define("resumeRecord", builder.type([i32, i32, ...flagTypes]), 6, (code) => {
+      code.get(2).get(3).get(4).get(5).call(spillFlags);
+      code.get(0).get(1).get(0).memory("i32.load", record.handler).returnCallIndirect(handlerType);
     });
 
     define("exit", handlerType, 2, (code) => {

@@ -104,6 +104,10 @@ export class MemoryAccess {
     code.i64(-4096n).op("i64.and").get(key).op("i64.xor").op("i64.eq").if(i32);
     code.get(linear).op("i32.wrap_i64").get(entry).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add");
     code.else();
+    if (this.#place.abandon()) {
+      code.end().set(address);
+      return address;
+    }
     code.i32(0).get(linear).memory("i64.store", offset.slowAddress);
     code.i32(accessWord(bytes, write, stack, modify)).call(this.#place.context.imports.miss).tee(address).op("i32.eqz").if();
     this.#place.leave();

@@ -18,6 +18,9 @@ export interface Place {
   readOperand(index: number, width: Width): void;
   /** Write the register operand `index`; `push` leaves the value. */
   writeOperand(index: number, width: Width, push: () => void): void;
+  /** The same of 32 or 64 bits of an XMM register as a float. */
+  readOperandFloat(index: number, width: 32 | 64): void;
+  writeOperandFloat(index: number, width: 32 | 64, push: () => void): void;
   /** Push the low bits of a state field. */
   readField(name: string, width: Width): void;
   writeField(name: string, width: Width, push: () => void): void;
@@ -42,6 +45,17 @@ export interface Place {
   beforeMerge(all: boolean): void;
   afterMerge(all: boolean): void;
 
+  /**
+   * Carry out the whole instruction but for lazy flags by a function of its own, from the state in memory: for what is rare. Places
+   * without it have it inline.
+   */
+  carryOutOfLine?(): void;
+
+  /**
+   * Leave the whole instruction, of which nothing has happened yet, to its handler. False: there is no other. A path that ends here costs
+   * the others nothing; a call that comes back would keep everything that lives across it in memory.
+   */
+  abandon(): boolean;
   /** Return to the processor; the exit's kind has been stored. */
   leave(): void;
   raise(vector: number, errorCode: (() => void) | undefined): void;

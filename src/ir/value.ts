@@ -158,6 +158,7 @@ export class Value {
     if (this.op === "zeroExtend" || this.op === "signExtend") {
       const [inner] = this.args as [Value];
       if (low + width <= inner.width) return inner.extract(low, width);
+      if (this.op === "zeroExtend" && low >= inner.width) return constant(0, width);
     }
     if (this.op === "extract") return this.args[0]!.extract(low + (this.attr as number), width);
     if (this.op === "concat") {
@@ -255,6 +256,10 @@ const binary = (op: BinaryOp, a: Value, b: Value): Value => {
     }
     if (op === "below" && bits === 0n) return FALSE;
     if (a.width === 1 && op === "equal") return bits === 1n ? a : a.not();
+  }
+  if (a.isConst && a.bits === 0n) {
+    if (op === "and") return a;
+    if (op === "or" || op === "xor" || op === "add") return b;
   }
   if (a.isConst && a.width === 1 && (op === "and" || op === "or" || op === "xor")) return binary(op, b, a);
   if (b.isConst && a.width === 1 && op === "or" && b.bits === 1n) return TRUE;
@@ -414,6 +419,8 @@ export const vector = (lanes: readonly Value[]): Value => {
   const width = (lane * lanes.length) as Width;
   if (lanes.some((value) => value.width !== lane)) throw new Error("the lanes of a vector have one width");
   if (lanes.every((value) => value.isConst)) return constant(pack(lane, lanes.map((value) => value.bits)), width);
+  const [whole] = lanes[0]!.args;
+  if (whole?.width === width && lanes.every((value, i) => value.op === "extract" && value.args[0] === whole && value.attr === i * lane)) return whole;
   return node("vector", width, lanes);
 };
 

@@ -279,6 +279,8 @@ const vector = (bytes: ByteReader, at: (name: string) => Step): Step => {
   const number = bytes.unsigned();
   if (number === 0) return at("v128.load");
   if (number === 0x0b) return at("v128.store");
+  if (number === 0x5c) return at("v128.load32_zero");
+  if (number === 0x5d) return at("v128.load64_zero");
   const listed = (): string => [...bytes.take(16)].join(" ");
   if (number === 0x0c) return step(`v128.const i8x16 ${listed()}`, 0, 1);
   if (number === 0x0d) return step(`i8x16.shuffle ${listed()}`, 2, 1);

@@ -2,8 +2,9 @@ import { flagBit } from "../../arch/flags.ts";
 import type { Effect } from "../../ir/effects.ts";
 import { offsetOf } from "../../state/layout.ts";
 import type { FunctionBody } from "../../wasm/module.ts";
-import type { HandlerContext } from "../handler-spec.ts";
+import type { HandlerContext, HandlerSpec } from "../handler-spec.ts";
 import { InstructionEmitter, isRelative } from "../instruction-emitter.ts";
+import { quickFormOf } from "../native-float.ts";
 import { ExitKind, record, recordBytes } from "../record.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import type { BlockEnd, Region, RegionBlock, RegionInstruction } from "./region.ts";
@@ -32,7 +33,7 @@ export class RegionEmitter {
   constructor(region: Region, context: HandlerContext, view: DataView, stale: number) {
     this.#region = region;
     this.#context = context;
-    this.#frame = new RegionFrame(context, view);
+    this.#frame = new RegionFrame(context, view, region.blocks[0]!.at);
     this.#stale = stale;
     this.#flow = flowOf(region.blocks.map(successorsOf));
     const { imports } = context;
@@ -132,7 +133,7 @@ export class RegionEmitter {
     const { code } = frame;
     const place = new RegionPlace(frame, instruction);
     const emitter = new InstructionEmitter(place, frame.conditions(instruction.spec.effects));
-    if (mayLeave(instruction.spec)) frame.sync();
+    if (needsState(instruction.spec)) frame.sync();
     emitter.begin(emitter.effects, []);
     emitter.memory.sharedSlow = frame.slow;
     emitter.emitOnce([]);
@@ -228,3 +229,7 @@ const successorsOf = ({ instructions, end }: RegionBlock): number[] => {
   if (end.kind === "block" && end.target !== undefined) list.push(end.target);
   return list;
 };
+
+/** Must the state hold every register here? The quick form of an instruction sees to that itself where it is given up. */
+const needsState = (spec: HandlerSpec): boolean =>
+  mayLeave(spec) && (quickFormOf(spec.effects) === undefined || spec.form.operands.some(({ kind }) => kind === "memory"));

@@ -2,7 +2,7 @@ import { flagBit } from "../../arch/flags.ts";
 import { type Effect, type FlagName, type Flags, statusFlags } from "../../ir/effects.ts";
 import type { Value, Width } from "../../ir/value.ts";
 import { type GeneralRegister, generalRegisters, layout, offsetOf } from "../../state/layout.ts";
-import { Code, i32, i64, type ValueType } from "../../wasm/code.ts";
+import { Code, i32, i64, type ValueType, v128 } from "../../wasm/code.ts";
 import { type Binding, ExpressionEmitter } from "../expression.ts";
 import type { LazyFlags } from "../flags.ts";
 import { conditionsOn } from "../fusion.ts";
@@ -24,6 +24,13 @@ const offset = {
   vectorScratch: offsetOf("vectorScratch"),
 };
 const generalBytes = 8 * generalRegisters.length;
+const vectorOffset = offsetOf("XMM0");
+/** Bytes from one XMM register to the next. */
+const vectorBytes = offsetOf("XMM1") - vectorOffset;
+const vectorEnd = vectorOffset + 16 * vectorBytes;
+/** Number of the XMM register whose lowest byte is at a state offset; undefined: there is none. */
+const vectorAt = (at: number): number | undefined =>
+  at >= vectorOffset && at < vectorEnd ? (at - vectorOffset) / vectorBytes : undefined;
 const generalNumber = new Map<string, number>(generalRegisters.map((name, number) => [name, number]));
 
 /** Code that knows how deep it is in structured instructions. */
@@ -72,6 +79,9 @@ export class RegionFrame {
   readonly #general: (number | undefined)[] = new Array(16).fill(undefined);
   /** Registers whose locals are newer than the state. */
   readonly #dirty = new Set<number>();
+  /** The same of XMM registers. */
+  readonly #vector: (number | undefined)[] = new Array(16).fill(undefined);
+  readonly #dirtyVectors = new Set<number>();
   readonly #stash: readonly number[];
   /** Settle function of the flags in the stash; -1: memory has the flags. */
   readonly #lazy: number;
@@ -81,9 +91,13 @@ export class RegionFrame {
   /** The dispatch function for the region's code. */
   dispatch = 0;
 
-  constructor(context: HandlerContext, view: DataView) {
+  /** The region's first record. */
+  readonly entry: number;
+
+  constructor(context: HandlerContext, view: DataView, entry: number) {
     this.context = context;
     this.view = view;
+    this.entry = entry;
     const { code } = this;
     this.#stash = [code.local(i64), code.local(i64), code.local(i64)];
     this.#lazy = code.local(i32);
@@ -100,11 +114,36 @@ export class RegionFrame {
     this.code.set(this.general(number));
   }
 
+  /** The local of an XMM register. */
+  vector(number: number): number {
+    return (this.#vector[number] ??= this.code.local(v128));
+  }
+
+  setVector(number: number): void {
+    this.#dirtyVectors.add(number);
+    this.code.set(this.vector(number));
+  }
+
   /** Let the state have every register: before anything that could leave the region, or meet another path. */
   sync(): void {
-    for (const number of this.#dirty)
-      this.code.i32(0).get(this.#general[number]!).memory("i64.store", 8 * number);
+    this.storeRegisters();
     this.#dirty.clear();
+    this.#dirtyVectors.clear();
+  }
+
+  /** The same on one of two paths. */
+  storeRegisters(): void {
+    const { code } = this;
+    for (const number of this.#dirty) code.i32(0).get(this.#general[number]!).memory("i64.store", 8 * number);
+    for (const number of this.#dirtyVectors) code.i32(0).get(this.#vector[number]!).v128Store(vectorOffset + vectorBytes * number);
+  }
+
+  /** The register at a state offset has been changed there. */
+  reload(at: number): void {
+    const { code } = this;
+    const vector = vectorAt(at);
+    if (at < generalBytes) code.i32(0).memory("i64.load", at & ~7).set(this.general(at >>> 3));
+    else if (vector !== undefined) code.i32(0).v128Load(at).set(this.vector(vector));
   }
 
   /** Code to run before the rest: registers come from the state. Which ones is known only after the rest is emitted. */
@@ -112,6 +151,9 @@ export class RegionFrame {
     const code = new Code(2);
     this.#general.forEach((local, number) => {
       if (local !== undefined) code.i32(0).memory("i64.load", 8 * number).set(local);
+    });
+    this.#vector.forEach((local, number) => {
+      if (local !== undefined) code.i32(0).v128Load(vectorOffset + vectorBytes * number).set(local);
     });
     code.i32(-1).set(this.#lazy);
     return code;
@@ -190,10 +232,9 @@ export class RegionFrame {
 
   /** Go on with the record at `at`. */
   toRecord(at: number): void {
-    this.spillFlags();
-    this.code
-      .i32(at).get(budget).i32(at).memory("i32.load", record.handler)
-      .returnCallIndirect(this.context.imports.handlerType);
+    this.code.i32(at).get(budget);
+    this.#pushFlags();
+    this.code.returnCall(this.context.imports.resumeRecord);
   }
 
   /** Take the jump of the record at `at`. */
@@ -261,6 +302,15 @@ export class RegionPlace implements Place {
   /** Push the low bits of what is at a state offset. */
   #read(at: number, width: Width): void {
     const { code } = this;
+    const vector = vectorAt(at);
+    if (vector !== undefined) {
+      code.get(this.#frame.vector(vector));
+      if (width === 64) code.simdLane("i64x2.extract_lane", 0);
+      else if (width === 32) code.simdLane("i32x4.extract_lane", 0);
+      else if (width === 16) code.simdLane("i16x8.extract_lane_u", 0);
+      else if (width === 8) code.simdLane("i8x16.extract_lane_u", 0);
+      return;
+    }
     if (at >= generalBytes) {
       code.i32(0);
       loadWidth(code, width, at);
@@ -281,12 +331,54 @@ export class RegionPlace implements Place {
       this.#writeGeneral(at, width, push);
       return;
     }
+    const vector = vectorAt(at);
+    if (vector !== undefined) {
+      if (width !== 128) code.get(this.#frame.vector(vector));
+      push();
+      if (width === 64) code.simdLane("i64x2.replace_lane", 0);
+      else if (width === 32) code.simdLane("i32x4.replace_lane", 0);
+      this.#frame.setVector(vector);
+      return;
+    }
     const { addressing } = this.spec.row.operands[index]!;
     const mmx = addressing === "P" || addressing === "Q" || addressing === "N";
     code.i32(0);
     push();
     storeWidth(code, width, at, false);
     if (mmx) code.i32(0).i32(0xffff).memory("i32.store16", at + 8);
+  }
+
+  readOperandFloat(index: number, width: 32 | 64): void {
+    this.code.get(this.#frame.vector(vectorAt(this.#slots[index]!)!)).simdLane(width === 32 ? "f32x4.extract_lane" : "f64x2.extract_lane", 0);
+  }
+
+  writeOperandFloat(index: number, width: 32 | 64, push: () => void): void {
+    const vector = vectorAt(this.#slots[index]!)!;
+    this.code.get(this.#frame.vector(vector));
+    push();
+    this.code.simdLane(width === 32 ? "f32x4.replace_lane" : "f64x2.replace_lane", 0);
+    this.#frame.setVector(vector);
+  }
+
+  abandon(): boolean {
+    // The entry's own handler is this region.
+    if (this.#at === this.#frame.entry) return false;
+    this.#frame.storeRegisters();
+    this.#frame.toRecord(this.#at);
+    return true;
+  }
+
+  carryOutOfLine(): void {
+    const { code } = this;
+    this.#frame.storeRegisters();
+    code.i32(this.#at).i32(this.context.outOfLine(this.spec)).callIndirect(this.context.imports.outOfLineType).if();
+    this.leave();
+    code.end();
+    for (const effect of this.spec.effects) {
+      if (effect.kind === "writeOperand" && this.spec.form.operands[effect.index]!.kind === "register")
+        this.#frame.reload(this.#slots[effect.index]!);
+      else if (effect.kind === "writeRegister") this.#frame.reload(offsetOf(effect.name));
+    }
   }
 
   #writeGeneral(at: number, width: Width, push: () => void): void {
@@ -317,6 +409,13 @@ export class RegionPlace implements Place {
     const at = offsetOf(name);
     if (at < generalBytes) {
       this.#writeGeneral(at, width, push);
+      return;
+    }
+    const vector = vectorAt(at);
+    if (vector !== undefined) {
+      if (width !== 128) throw new Error(`a write of ${width} bits to ${name}`);
+      push();
+      this.#frame.setVector(vector);
       return;
     }
     const wide = layout.get(name)!.type !== "u32";

@@ -29,7 +29,8 @@ import { intrinsic, type Value, type Width } from "../../ir/value.ts";
  * binary32, binary64: add sub mul div min max sqrt; round (to an integer in the format); compare (a, b, predicate of
  * CMPPS) giving a mask; order, quietOrder (COMISS, UCOMISS) giving one of the bits of `ordering`, 8 bits wide;
  * toInt32, toInt64, fromInt32, fromInt64; binary32.toBinary64, binary64.toBinary32. Exact, so without MXCSR and without
- * exceptions: binary64.fromInt32 (64 bits), binary32.reciprocal and binary32.reciprocalSquareRoot (32 bits).
+ * exceptions: binary64.fromInt32 (64 bits), binary32.reciprocal and binary32.reciprocalSquareRoot (32 bits), relation (8 bits, one
+ * of the bits of `ordering`). flush (a, MXCSR): the operand as an operation sees it, a denormal as zero under MXCSR.DAZ.
  */
 
 export type FloatWidth = 32 | 64;
@@ -45,6 +46,9 @@ interface Outcome {
 const pack = (width: number, { bits, exceptions }: Outcome): bigint =>
   bits | (BigInt(exceptions) << BigInt(width));
 
+const defaultEnvironment = mxcsrEnvironment(0x1f80);
+/** MXCSR.DAZ: denormals are zeros. */
+const DAZ = 0x40n;
 const environmentOf = (mxcsr: bigint): Environment => mxcsrEnvironment(Number(mxcsr));
 
 /** The bit that stands for a relation in the result of `order` and `quietOrder`. */
@@ -95,6 +99,14 @@ const defineFormat = (format: Format): void => {
   unary("round", (f, environment, a) => roundToIntegral(f, environment, a, "ignore"));
   unary("toInt32", (f, environment, a) => toInteger(32, f, environment, a), 32);
   unary("toInt64", (f, environment, a) => toInteger(64, f, environment, a), 64);
+  defineIntrinsic(`${format.name}.relation`, 8, (a, b) => {
+    const { relation } = compare(defaultEnvironment, true, format, a!, b!);
+    return 1n << BigInt(ordering[relation]);
+  });
+  defineIntrinsic(`${format.name}.flush`, width, (a, mxcsr) => {
+    const isDenormal = (a! & (format.infinity | format.signBit)) === (a! & format.signBit);
+    return (mxcsr! & DAZ) !== 0n && isDenormal ? a! & format.signBit : a!;
+  });
   order("order", false);
   order("quietOrder", true);
   defineIntrinsic(`${format.name}.compare`, packedWidth(width), (a, b, predicate, mxcsr) => {
@@ -120,7 +132,6 @@ defineIntrinsic("binary64.toBinary32", packedWidth(32), (a, mxcsr) =>
   pack(32, convert(binary32, binary64, environmentOf(mxcsr!), a!)),
 );
 
-const defaultEnvironment = mxcsrEnvironment(0x1f80);
 defineIntrinsic(
   "binary64.fromInt32",
   64,

@@ -132,14 +132,19 @@ export const CMPSD = compare("CMPSD", 64);
 const compareToFlags = (mnemonic: string, operation: "order" | "quietOrder", width: FloatWidth): Semantics =>
   defineWith(mnemonic, (frame, a, b) => {
     const mxcsr = frame.register("MXCSR", 32);
-    const lane = floatLane(`${formatName(width)}.${operation}`, 8, [a!, b!], mxcsr);
-    settle(frame, [lane]);
-    const unordered = lane.value.bit(ordering.unordered);
+    const format = formatName(width);
+    settle(frame, [floatLane(`${format}.${operation}`, 8, [a!, b!], mxcsr)]);
+    const [x, y] = [a!, b!].map((operand) => intrinsic(`${format}.flush`, width, [operand, mxcsr])) as [
+      Value,
+      Value,
+    ];
+    const relation = intrinsic(`${format}.relation`, 8, [x, y]);
+    const unordered = relation.bit(ordering.unordered);
     const zero = constant(0, 1);
     frame.flags({
-      ZF: lane.value.bit(ordering.equal).or(unordered),
+      ZF: relation.bit(ordering.equal).or(unordered),
       PF: unordered,
-      CF: lane.value.bit(ordering.less).or(unordered),
+      CF: relation.bit(ordering.less).or(unordered),
       OF: zero,
       SF: zero,
       AF: zero,
@@ -184,6 +189,9 @@ const addSubtract = (mnemonic: string, width: FloatWidth): Semantics =>
 export const ADDSUBPS = addSubtract("ADDSUBPS", 32);
 export const ADDSUBPD = addSubtract("ADDSUBPD", 64);
 
+/** MXCSR with PE and PM: what an inexact result adds to it is nothing. */
+const MXCSR_INEXACT = 0x1020;
+
 /**
  * Lanes of SRC rounded to integers in their format, by imm8[1:0] or, with imm8[2], by MXCSR.RC. imm8[3] keeps PE out of
  * MXCSR.
@@ -192,7 +200,8 @@ const round = (mnemonic: string, width: FloatWidth): Semantics =>
   defineWith(mnemonic, (frame, dest, src, how) => {
     const mxcsr = frame.register("MXCSR", 32);
     const chosen = mxcsr.and(~MXCSR_RC >>> 0).or(how!.and(3).zeroExtend(32).shl(13));
-    const environment = select(how!.bit(2), mxcsr, chosen);
+    const rounding = select(how!.bit(2), mxcsr, chosen);
+    const environment = select(how!.bit(3), rounding.or(MXCSR_INEXACT), rounding);
     const name = `${formatName(width)}.round`;
     const kept = select(how!.bit(3), constant(0x1f, 8), constant(0x3f, 8));
     const lanes = src!.lanes(width).map((a) => {

@@ -23,12 +23,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 12 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 11) (local.tee 14 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 11) (i64.const 3)) (i64.const -4096)) (local.get 14))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 11)) (i32.load offset=65560 (local.get 12)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 11) ;; slowAddress
-    if (i32.eqz (local.tee 13 (call $host.miss (i32.const 4))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
-      return
-    end
-    (local.get 13)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 13
   local.set 15 (i32.load (local.get 13))
@@ -70,12 +65,7 @@
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 25 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 24) (local.tee 27 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 24) (i64.const 3)) (i64.const -4096)) (local.get 27))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 24)) (i32.load offset=65560 (local.get 25)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 24) ;; slowAddress
-        if (i32.eqz (local.tee 26 (call $host.miss (i32.const 4))))
-          call $core.leaveRegion (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
-          return
-        end
-        (local.get 26)
+        return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
       end
       local.set 26
       local.set 28 (i32.load (local.get 26))
@@ -114,13 +104,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048896) (local.get 1) (i32.load (i32.const 1048896)) ;; record 10, at 0x14
+      return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x14
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048736) (local.get 1) (i32.load (i32.const 1048736)) ;; record 5, at 0x14
+  return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x14
   unreachable
 )

@@ -20,12 +20,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 12 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 11) (local.tee 14 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 11) (i64.const 7)) (i64.const -4096)) (local.get 14))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 11)) (i32.load offset=65560 (local.get 12)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 11) ;; slowAddress
-    if (i32.eqz (local.tee 13 (call $host.miss (i32.const 520))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
-      return
-    end
-    (local.get 13)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 13
   local.set 15 (i64.load (local.get 13))
@@ -56,13 +51,7 @@
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 34 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 33) (local.tee 36 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 33) (i64.const 7)) (i64.const -4096)) (local.get 36))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 33)) (i32.load offset=65560 (local.get 34)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 33) ;; slowAddress
-    if (i32.eqz (local.tee 35 (call $host.miss (i32.const 776))))
-      call $core.leaveRegion (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 35)
+    return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
   end
   local.set 35
   call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
@@ -70,19 +59,7 @@
   call $core.settle
   local.set 37 (i64.and (i64.load offset=136 (i32.const 0)) (i64.const 16580607)) ;; RFLAGS
   i64.store (local.get 35) (local.get 37)
-  if (local.get 6)
-    call $host.flush
-  end
   local.set 9 (local.get 32)
-  i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048640)) (i32.const 5)) ;; record 2, at 0x7
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048672) (local.get 1) (i32.load (i32.const 1048672)) ;; record 3, at 0x8
-    end
-  end
   local.set 38 (i32.and (i32.wrap_i64 (local.get 2)) (i32.const 1))
   local.set 40 (i32.sub (local.tee 39 (i32.wrap_i64 (local.get 8))) (i32.const 1))
   local.set 8 (i64.extend_i32_u (local.get 40))
@@ -91,6 +68,7 @@
   local.set 2
   local.set 5 (i32.const 13)
   local.set 41 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+  i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
   i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
   local.set 42 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 13)) (i64.const 6)) ;; ripBase
   if (i32.and (local.get 41) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 42) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 42)) (i32.const 1)))
@@ -113,12 +91,7 @@
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 45 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 44) (local.tee 47 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 44) (i64.const 7)) (i64.const -4096)) (local.get 47))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 44)) (i32.load offset=65560 (local.get 45)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 44) ;; slowAddress
-        if (i32.eqz (local.tee 46 (call $host.miss (i32.const 520))))
-          call $core.leaveRegion (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
-          return
-        end
-        (local.get 46)
+        return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
       end
       local.set 46
       local.set 48 (i64.load (local.get 46))
@@ -149,13 +122,7 @@
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 67 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 66) (local.tee 69 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 66) (i64.const 7)) (i64.const -4096)) (local.get 69))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 66)) (i32.load offset=65560 (local.get 67)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 66) ;; slowAddress
-        if (i32.eqz (local.tee 68 (call $host.miss (i32.const 776))))
-          call $core.leaveRegion (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x7
-          return
-        end
-        local.set 6 (i32.const 1)
-        (local.get 68)
+        return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x7
       end
       local.set 68
       call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
@@ -163,19 +130,7 @@
       call $core.settle
       local.set 70 (i64.and (i64.load offset=136 (i32.const 0)) (i64.const 16580607)) ;; RFLAGS
       i64.store (local.get 68) (local.get 70)
-      if (local.get 6)
-        call $host.flush
-      end
       local.set 9 (local.get 65)
-      i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
-      if (local.get 6)
-        local.set 6 (i32.const 0)
-        if (i32.eq (i32.load (i32.const 1048800)) (i32.const 5)) ;; record 7, at 0x7
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1048832) (local.get 1) (i32.load (i32.const 1048832)) ;; record 8, at 0x8
-        end
-      end
       local.set 71 (i32.and (i32.wrap_i64 (local.get 2)) (i32.const 1))
       local.set 73 (i32.sub (local.tee 72 (i32.wrap_i64 (local.get 8))) (i32.const 1))
       local.set 8 (i64.extend_i32_u (local.get 73))
@@ -184,6 +139,7 @@
       local.set 2
       local.set 5 (i32.const 13)
       local.set 74 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+      i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
       i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
       local.set 75 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 13)) (i64.const 6)) ;; ripBase
       if (i32.and (local.get 74) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 75) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 75)) (i32.const 1)))
@@ -203,13 +159,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048896) (local.get 1) (i32.load (i32.const 1048896)) ;; record 10, at 0xd
+      return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0xd
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048736) (local.get 1) (i32.load (i32.const 1048736)) ;; record 5, at 0xd
+  return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0xd
   unreachable
 )

@@ -128,13 +128,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1049152) (local.get 1) (i32.load (i32.const 1049152)) ;; record 18, at 0x22
+      return_call $core.resumeRecord (i32.const 1049152) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 18, at 0x22
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048864) (local.get 1) (i32.load (i32.const 1048864)) ;; record 9, at 0x22
+  return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x22
   unreachable
 )

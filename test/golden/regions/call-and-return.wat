@@ -30,30 +30,12 @@
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 14 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 13) (local.tee 16 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 7)) (i64.const -4096)) (local.get 16))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 14)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 13) ;; slowAddress
-    if (i32.eqz (local.tee 15 (call $host.miss (i32.const 776))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 15)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 15
   i64.store (local.get 15) (local.get 9)
-  if (local.get 6)
-    call $host.flush
-  end
   local.set 11 (local.get 12)
   i64.store offset=32 (i32.const 0) (local.get 11) ;; RSP
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048608)) (i32.const 5)) ;; record 1, at 0x6
-      local.set 1 (i32.sub (local.get 1) (i32.const 2))
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call $core.dispatch64 (local.get 10) (local.get 1)
-    end
-  end
   local.set 1 (i32.sub (local.get 1) (i32.const 2))
   if (i32.le_s (local.get 1) (i32.const 0))
     i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 17)) ;; RIP, ripBase
@@ -72,12 +54,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 23 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 22) (local.tee 25 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 22) (i64.const 7)) (i64.const -4096)) (local.get 25))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 22)) (i32.load offset=65560 (local.get 23)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 22) ;; slowAddress
-    if (i32.eqz (local.tee 24 (call $host.miss (i32.const 520))))
-      call $core.leaveRegion (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x15
-      return
-    end
-    (local.get 24)
+    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x15
   end
   local.set 24
   local.set 26 (i64.load (local.get 24))

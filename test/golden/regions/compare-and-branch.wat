@@ -120,9 +120,7 @@
           end
           br 2
         end
-        call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-        local.set 5 (i32.const -1)
-        return_call_indirect (param i32 i32) (i32.const 1049056) (local.get 1) (i32.load (i32.const 1049056)) ;; record 15, at 0x12
+        return_call $core.resumeRecord (i32.const 1049056) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 15, at 0x12
       end
       local.set 34 (i64.add (local.tee 32 (local.get 13)) (local.tee 33 (i64.const 1)))
       local.set 13 (local.get 34)
@@ -158,13 +156,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048960) (local.get 1) (i32.load (i32.const 1048960)) ;; record 12, at 0x12
+      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x12
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048768) (local.get 1) (i32.load (i32.const 1048768)) ;; record 6, at 0x12
+  return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x12
   unreachable
 )

@@ -159,9 +159,7 @@
             end
             br 2
           end
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1049120) (local.get 1) (i32.load (i32.const 1049120)) ;; record 17, at 0x1d
+          return_call $core.resumeRecord (i32.const 1049120) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 17, at 0x1d
         end
         local.set 45 (i32.add (local.tee 43 (i32.wrap_i64 (local.get 14))) (local.tee 44 (i32.const 1)))
         local.set 14 (i64.extend_i32_u (local.get 45))
@@ -188,9 +186,7 @@
         br 2
       end
     end
-    call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-    local.set 5 (i32.const -1)
-    return_call_indirect (param i32 i32) (i32.const 1048832) (local.get 1) (i32.load (i32.const 1048832)) ;; record 8, at 0x1d
+    return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x1d
   end
   unreachable
 )

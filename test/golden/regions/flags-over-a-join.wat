@@ -175,9 +175,7 @@
             end
             br 2
           end
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1049184) (local.get 1) (i32.load (i32.const 1049184)) ;; record 19, at 0x1c
+          return_call $core.resumeRecord (i32.const 1049184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 19, at 0x1c
         end
         local.set 51 (i64.add (local.tee 49 (local.get 14)) (local.tee 50 (local.get 16)))
         local.set 14 (local.get 51)
@@ -204,9 +202,7 @@
         br 2
       end
     end
-    call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-    local.set 5 (i32.const -1)
-    return_call_indirect (param i32 i32) (i32.const 1048864) (local.get 1) (i32.load (i32.const 1048864)) ;; record 9, at 0x1c
+    return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x1c
   end
   unreachable
 )

@@ -31,13 +31,7 @@
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 17 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 16) (local.tee 19 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 16) (i64.const 7)) (i64.const -4096)) (local.get 19))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 16)) (i32.load offset=65560 (local.get 17)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 16) ;; slowAddress
-    if (i32.eqz (local.tee 18 (call $host.miss (i32.const 776))))
-      call $core.leaveRegion (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x9
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 18)
+    return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x9
   end
   local.set 18
   call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
@@ -45,29 +39,13 @@
   call $core.settle
   local.set 20 (i64.and (i64.load offset=136 (i32.const 0)) (i64.const 16580607)) ;; RFLAGS
   i64.store (local.get 18) (local.get 20)
-  if (local.get 6)
-    call $host.flush
-  end
   local.set 14 (local.get 15)
   i64.store offset=32 (i32.const 0) (local.get 14) ;; RSP
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048640)) (i32.const 5)) ;; record 2, at 0x9
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048672) (local.get 1) (i32.load (i32.const 1048672)) ;; record 3, at 0xa
-    end
-  end
   local.set 22 (local.tee 21 (local.get 14))
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 23 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 22) (local.tee 25 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 22) (i64.const 7)) (i64.const -4096)) (local.get 25))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 22)) (i32.load offset=65560 (local.get 23)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 22) ;; slowAddress
-    if (i32.eqz (local.tee 24 (call $host.miss (i32.const 520))))
-      call $core.leaveRegion (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xa
-      return
-    end
-    (local.get 24)
+    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xa
   end
   local.set 24
   local.set 26 (i64.load (local.get 24))
@@ -113,13 +91,7 @@
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 40 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 39) (local.tee 42 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 39) (i64.const 7)) (i64.const -4096)) (local.get 42))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 39)) (i32.load offset=65560 (local.get 40)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 39) ;; slowAddress
-        if (i32.eqz (local.tee 41 (call $host.miss (i32.const 776))))
-          call $core.leaveRegion (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x9
-          return
-        end
-        local.set 6 (i32.const 1)
-        (local.get 41)
+        return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x9
       end
       local.set 41
       call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
@@ -127,29 +99,13 @@
       call $core.settle
       local.set 43 (i64.and (i64.load offset=136 (i32.const 0)) (i64.const 16580607)) ;; RFLAGS
       i64.store (local.get 41) (local.get 43)
-      if (local.get 6)
-        call $host.flush
-      end
       local.set 14 (local.get 38)
       i64.store offset=32 (i32.const 0) (local.get 14) ;; RSP
-      if (local.get 6)
-        local.set 6 (i32.const 0)
-        if (i32.eq (i32.load (i32.const 1048832)) (i32.const 5)) ;; record 8, at 0x9
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1048864) (local.get 1) (i32.load (i32.const 1048864)) ;; record 9, at 0xa
-        end
-      end
       local.set 45 (local.tee 44 (local.get 14))
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 46 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 45) (local.tee 48 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 45) (i64.const 7)) (i64.const -4096)) (local.get 48))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 45)) (i32.load offset=65560 (local.get 46)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 45) ;; slowAddress
-        if (i32.eqz (local.tee 47 (call $host.miss (i32.const 520))))
-          call $core.leaveRegion (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0xa
-          return
-        end
-        (local.get 47)
+        return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0xa
       end
       local.set 47
       local.set 49 (i64.load (local.get 47))
@@ -185,13 +141,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048960) (local.get 1) (i32.load (i32.const 1048960)) ;; record 12, at 0x10
+      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x10
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048768) (local.get 1) (i32.load (i32.const 1048768)) ;; record 6, at 0x10
+  return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x10
   unreachable
 )

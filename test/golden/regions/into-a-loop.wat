@@ -144,9 +144,7 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1049152) (local.get 1) (i32.load (i32.const 1049152)) ;; record 18, at 0x1d
+      return_call $core.resumeRecord (i32.const 1049152) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 18, at 0x1d
     end
   end
   local.set 41 (i32.const 30)
@@ -174,8 +172,6 @@
     local.set 5 (i32.const -1)
     return_call $core.jumpNear (i32.const 1048864) (local.get 1) ;; record 9, at 0x1b
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048896) (local.get 1) (i32.load (i32.const 1048896)) ;; record 10, at 0x1d
+  return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x1d
   unreachable
 )

@@ -171,13 +171,9 @@
           local.set 5 (i32.const -1)
           return_call $core.jumpNear (i32.const 1049184) (local.get 1) ;; record 19, at 0x13
         end
-        call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-        local.set 5 (i32.const -1)
-        return_call_indirect (param i32 i32) (i32.const 1049216) (local.get 1) (i32.load (i32.const 1049216)) ;; record 20, at 0x15
+        return_call $core.resumeRecord (i32.const 1049216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 20, at 0x15
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048992) (local.get 1) (i32.load (i32.const 1048992)) ;; record 13, at 0x15
+      return_call $core.resumeRecord (i32.const 1048992) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 13, at 0x15
     end
   end
   local.set 50 (i32.wrap_i64 (local.get 2))
@@ -203,8 +199,6 @@
     local.set 5 (i32.const -1)
     return_call $core.jumpNear (i32.const 1048768) (local.get 1) ;; record 6, at 0x13
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048800) (local.get 1) (i32.load (i32.const 1048800)) ;; record 7, at 0x15
+  return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x15
   unreachable
 )

@@ -20,8 +20,6 @@
   local.set 10 (i64.extend_i32_u (local.get 9))
   i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
   i64.store (i32.const 0) (local.get 10) ;; RAX
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048640) (local.get 1) (i32.load (i32.const 1048640)) ;; record 2, at 0xb
+  return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xb
   unreachable
 )

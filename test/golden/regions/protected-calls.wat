@@ -21,31 +21,13 @@
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 12 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 11) (local.tee 14 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 11) (i64.const 3)) (i64.const -4096)) (local.get 14))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 11)) (i32.load offset=65560 (local.get 12)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 11) ;; slowAddress
-    if (i32.eqz (local.tee 13 (call $host.miss (i32.const 772))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 13)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
   end
   local.set 13
   local.set 15 (i32.wrap_i64 (i64.and (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 10)) (i64.const 4294967295))) ;; ripBase
   i32.store (local.get 13) (local.get 15)
-  if (local.get 6)
-    call $host.flush
-  end
   local.set 9 (i64.extend_i32_u (local.get 10))
   i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048608)) (i32.const 5)) ;; record 1, at 0x5
-      local.set 1 (i32.sub (local.get 1) (i32.const 2))
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call $core.dispatch32 (i64.extend_i32_u (i32.add (local.get 15) (i32.const 14))) (local.get 1)
-    end
-  end
   local.set 1 (i32.sub (local.get 1) (i32.const 2))
   if (i32.le_s (local.get 1) (i32.const 0))
     i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 14)) ;; RIP, ripBase
@@ -68,12 +50,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 22 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 21) (local.tee 24 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 21) (i64.const 3)) (i64.const -4096)) (local.get 24))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 21)) (i32.load offset=65560 (local.get 22)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 21) ;; slowAddress
-    if (i32.eqz (local.tee 23 (call $host.miss (i32.const 516))))
-      call $core.leaveRegion (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xf
-      return
-    end
-    (local.get 23)
+    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xf
   end
   local.set 23
   local.set 25 (i32.load (local.get 23))

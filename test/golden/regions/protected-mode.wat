@@ -23,12 +23,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 11 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 10) (local.tee 13 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 10) (i64.const 3)) (i64.const -4096)) (local.get 13))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 10)) (i32.load offset=65560 (local.get 11)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 10) ;; slowAddress
-    if (i32.eqz (local.tee 12 (call $host.miss (i32.const 4))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
-      return
-    end
-    (local.get 12)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
   end
   local.set 12
   local.set 14 (i32.load (local.get 12))
@@ -44,28 +39,11 @@
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 21 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 20) (local.tee 23 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 20) (i64.const 3)) (i64.const -4096)) (local.get 23))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 20)) (i32.load offset=65560 (local.get 21)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 20) ;; slowAddress
-    if (i32.eqz (local.tee 22 (call $host.miss (i32.const 260))))
-      call $core.leaveRegion (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xa
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 22)
+    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xa
   end
   local.set 22
   local.set 24 (i32.wrap_i64 (local.get 15))
   i32.store (local.get 22) (local.get 24)
-  if (local.get 6)
-    call $host.flush
-  end
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048672)) (i32.const 5)) ;; record 3, at 0xa
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048704) (local.get 1) (i32.load (i32.const 1048704)) ;; record 4, at 0xf
-    end
-  end
   local.set 25 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 26 (i32.wrap_i64 (local.get 3)))) (local.get 26))
   local.set 28 (i32.sub (local.tee 27 (i32.wrap_i64 (local.get 8))) (i32.const 1))
   local.set 8 (i64.extend_i32_u (local.get 28))
@@ -88,12 +66,7 @@
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 31 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 30) (local.tee 33 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 30) (i64.const 3)) (i64.const -4096)) (local.get 33))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 30)) (i32.load offset=65560 (local.get 31)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 30) ;; slowAddress
-        if (i32.eqz (local.tee 32 (call $host.miss (i32.const 4))))
-          call $core.leaveRegion (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x5
-          return
-        end
-        (local.get 32)
+        return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x5
       end
       local.set 32
       local.set 34 (i32.load (local.get 32))
@@ -109,28 +82,11 @@
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 39 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 38) (local.tee 41 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 38) (i64.const 3)) (i64.const -4096)) (local.get 41))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 38)) (i32.load offset=65560 (local.get 39)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 38) ;; slowAddress
-        if (i32.eqz (local.tee 40 (call $host.miss (i32.const 260))))
-          call $core.leaveRegion (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0xa
-          return
-        end
-        local.set 6 (i32.const 1)
-        (local.get 40)
+        return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0xa
       end
       local.set 40
       local.set 42 (i32.wrap_i64 (local.get 15))
       i32.store (local.get 40) (local.get 42)
-      if (local.get 6)
-        call $host.flush
-      end
-      if (local.get 6)
-        local.set 6 (i32.const 0)
-        if (i32.eq (i32.load (i32.const 1048864)) (i32.const 5)) ;; record 9, at 0xa
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1048896) (local.get 1) (i32.load (i32.const 1048896)) ;; record 10, at 0xf
-        end
-      end
       local.set 43 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 44 (i32.wrap_i64 (local.get 3)))) (local.get 44))
       local.set 46 (i32.sub (local.tee 45 (i32.wrap_i64 (local.get 8))) (i32.const 1))
       local.set 8 (i64.extend_i32_u (local.get 46))
@@ -150,13 +106,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048960) (local.get 1) (i32.load (i32.const 1048960)) ;; record 12, at 0x12
+      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x12
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048768) (local.get 1) (i32.load (i32.const 1048768)) ;; record 6, at 0x12
+  return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x12
   unreachable
 )

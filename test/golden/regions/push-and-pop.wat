@@ -24,68 +24,29 @@
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 12 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 11) (local.tee 14 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 11) (i64.const 7)) (i64.const -4096)) (local.get 14))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 11)) (i32.load offset=65560 (local.get 12)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 11) ;; slowAddress
-    if (i32.eqz (local.tee 13 (call $host.miss (i32.const 776))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 13)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 13
   local.set 16 (local.get 15)
   i64.store (local.get 13) (local.get 16)
-  if (local.get 6)
-    call $host.flush
-  end
   local.set 9 (local.get 10)
   i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048608)) (i32.const 5)) ;; record 1, at 0x6
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048640) (local.get 1) (i32.load (i32.const 1048640)) ;; record 2, at 0x7
-    end
-  end
   local.set 18 (local.tee 17 (i64.add (local.get 9) (i64.const -8)))
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 19 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 18) (local.tee 21 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 18) (i64.const 7)) (i64.const -4096)) (local.get 21))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 18)) (i32.load offset=65560 (local.get 19)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 18) ;; slowAddress
-    if (i32.eqz (local.tee 20 (call $host.miss (i32.const 776))))
-      call $core.leaveRegion (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 20)
+    return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
   end
   local.set 20
   local.set 23 (local.get 22)
   i64.store (local.get 20) (local.get 23)
-  if (local.get 6)
-    call $host.flush
-  end
   local.set 9 (local.get 17)
   i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048640)) (i32.const 5)) ;; record 2, at 0x7
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048672) (local.get 1) (i32.load (i32.const 1048672)) ;; record 3, at 0x8
-    end
-  end
   local.set 25 (local.tee 24 (local.get 9))
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 26 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 25) (local.tee 28 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 25) (i64.const 7)) (i64.const -4096)) (local.get 28))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 25)) (i32.load offset=65560 (local.get 26)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 25) ;; slowAddress
-    if (i32.eqz (local.tee 27 (call $host.miss (i32.const 520))))
-      call $core.leaveRegion (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x8
-      return
-    end
-    (local.get 27)
+    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x8
   end
   local.set 27
   local.set 29 (i64.load (local.get 27))
@@ -98,12 +59,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 33 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 32) (local.tee 35 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 32) (i64.const 7)) (i64.const -4096)) (local.get 35))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 32)) (i32.load offset=65560 (local.get 33)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 32) ;; slowAddress
-    if (i32.eqz (local.tee 34 (call $host.miss (i32.const 520))))
-      call $core.leaveRegion (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0x9
-      return
-    end
-    (local.get 34)
+    return_call $core.resumeRecord (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0x9
   end
   local.set 34
   local.set 36 (i64.load (local.get 34))
@@ -145,68 +101,29 @@
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 45 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 44) (local.tee 47 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 44) (i64.const 7)) (i64.const -4096)) (local.get 47))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 44)) (i32.load offset=65560 (local.get 45)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 44) ;; slowAddress
-        if (i32.eqz (local.tee 46 (call $host.miss (i32.const 776))))
-          call $core.leaveRegion (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x6
-          return
-        end
-        local.set 6 (i32.const 1)
-        (local.get 46)
+        return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x6
       end
       local.set 46
       local.set 48 (local.get 15)
       i64.store (local.get 46) (local.get 48)
-      if (local.get 6)
-        call $host.flush
-      end
       local.set 9 (local.get 43)
       i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
-      if (local.get 6)
-        local.set 6 (i32.const 0)
-        if (i32.eq (i32.load (i32.const 1048832)) (i32.const 5)) ;; record 8, at 0x6
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1048864) (local.get 1) (i32.load (i32.const 1048864)) ;; record 9, at 0x7
-        end
-      end
       local.set 50 (local.tee 49 (i64.add (local.get 9) (i64.const -8)))
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 51 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 50) (local.tee 53 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 50) (i64.const 7)) (i64.const -4096)) (local.get 53))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 50)) (i32.load offset=65560 (local.get 51)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 50) ;; slowAddress
-        if (i32.eqz (local.tee 52 (call $host.miss (i32.const 776))))
-          call $core.leaveRegion (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x7
-          return
-        end
-        local.set 6 (i32.const 1)
-        (local.get 52)
+        return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x7
       end
       local.set 52
       local.set 54 (local.get 22)
       i64.store (local.get 52) (local.get 54)
-      if (local.get 6)
-        call $host.flush
-      end
       local.set 9 (local.get 49)
       i64.store offset=32 (i32.const 0) (local.get 9) ;; RSP
-      if (local.get 6)
-        local.set 6 (i32.const 0)
-        if (i32.eq (i32.load (i32.const 1048864)) (i32.const 5)) ;; record 9, at 0x7
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1048896) (local.get 1) (i32.load (i32.const 1048896)) ;; record 10, at 0x8
-        end
-      end
       local.set 56 (local.tee 55 (local.get 9))
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 57 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 56) (local.tee 59 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 56) (i64.const 7)) (i64.const -4096)) (local.get 59))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 56)) (i32.load offset=65560 (local.get 57)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 56) ;; slowAddress
-        if (i32.eqz (local.tee 58 (call $host.miss (i32.const 520))))
-          call $core.leaveRegion (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x8
-          return
-        end
-        (local.get 58)
+        return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x8
       end
       local.set 58
       local.set 60 (i64.load (local.get 58))
@@ -219,12 +136,7 @@
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 64 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 63) (local.tee 66 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 63) (i64.const 7)) (i64.const -4096)) (local.get 66))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 63)) (i32.load offset=65560 (local.get 64)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 63) ;; slowAddress
-        if (i32.eqz (local.tee 65 (call $host.miss (i32.const 520))))
-          call $core.leaveRegion (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 11, at 0x9
-          return
-        end
-        (local.get 65)
+        return_call $core.resumeRecord (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 11, at 0x9
       end
       local.set 65
       local.set 67 (i64.load (local.get 65))
@@ -263,13 +175,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1049024) (local.get 1) (i32.load (i32.const 1049024)) ;; record 14, at 0xf
+      return_call $core.resumeRecord (i32.const 1049024) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 14, at 0xf
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048800) (local.get 1) (i32.load (i32.const 1048800)) ;; record 7, at 0xf
+  return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xf
   unreachable
 )

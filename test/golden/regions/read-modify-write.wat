@@ -20,33 +20,16 @@
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 11 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 10) (local.tee 13 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 10) (i64.const 3)) (i64.const -4096)) (local.get 13))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 10)) (i32.load offset=65560 (local.get 11)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 10) ;; slowAddress
-    if (i32.eqz (local.tee 12 (call $host.miss (i32.const 1284))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
-      return
-    end
-    local.set 6 (i32.const 1)
-    (local.get 12)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 12
   local.set 14 (i32.load (local.get 12))
   local.set 17 (i32.add (local.get 14) (local.tee 16 (i32.wrap_i64 (local.get 15))))
   i32.store (local.get 12) (local.get 17)
-  if (local.get 6)
-    call $host.flush
-  end
   (i64.extend_i32_u (local.get 14))
   local.set 3 (i64.extend_i32_u (local.get 16))
   local.set 2
   local.set 5 (i32.const 10)
-  if (local.get 6)
-    local.set 6 (i32.const 0)
-    if (i32.eq (i32.load (i32.const 1048608)) (i32.const 5)) ;; record 1, at 0x6
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048640) (local.get 1) (i32.load (i32.const 1048640)) ;; record 2, at 0x9
-    end
-  end
   local.set 18 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 19 (i32.wrap_i64 (local.get 3)))) (local.get 19))
   local.set 21 (i32.sub (local.tee 20 (i32.wrap_i64 (local.get 8))) (i32.const 1))
   local.set 8 (i64.extend_i32_u (local.get 21))
@@ -77,33 +60,16 @@
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 25 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 24) (local.tee 27 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 24) (i64.const 3)) (i64.const -4096)) (local.get 27))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 24)) (i32.load offset=65560 (local.get 25)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 24) ;; slowAddress
-        if (i32.eqz (local.tee 26 (call $host.miss (i32.const 1284))))
-          call $core.leaveRegion (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x6
-          return
-        end
-        local.set 6 (i32.const 1)
-        (local.get 26)
+        return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x6
       end
       local.set 26
       local.set 28 (i32.load (local.get 26))
       local.set 30 (i32.add (local.get 28) (local.tee 29 (i32.wrap_i64 (local.get 15))))
       i32.store (local.get 26) (local.get 30)
-      if (local.get 6)
-        call $host.flush
-      end
       (i64.extend_i32_u (local.get 28))
       local.set 3 (i64.extend_i32_u (local.get 29))
       local.set 2
       local.set 5 (i32.const 10)
-      if (local.get 6)
-        local.set 6 (i32.const 0)
-        if (i32.eq (i32.load (i32.const 1048736)) (i32.const 5)) ;; record 5, at 0x6
-          call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          local.set 5 (i32.const -1)
-          return_call_indirect (param i32 i32) (i32.const 1048768) (local.get 1) (i32.load (i32.const 1048768)) ;; record 6, at 0x9
-        end
-      end
       local.set 31 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 32 (i32.wrap_i64 (local.get 3)))) (local.get 32))
       local.set 34 (i32.sub (local.tee 33 (i32.wrap_i64 (local.get 8))) (i32.const 1))
       local.set 8 (i64.extend_i32_u (local.get 34))
@@ -131,13 +97,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048832) (local.get 1) (i32.load (i32.const 1048832)) ;; record 8, at 0xe
+      return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0xe
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048704) (local.get 1) (i32.load (i32.const 1048704)) ;; record 4, at 0xe
+  return_call $core.resumeRecord (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0xe
   unreachable
 )

@@ -22,12 +22,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 9) (local.tee 12 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 9) (i64.const 7)) (i64.const -4096)) (local.get 12))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 9)) (i32.load offset=65560 (local.get 10)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 9) ;; slowAddress
-    if (i32.eqz (local.tee 11 (call $host.miss (i32.const 8))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
-      return
-    end
-    (local.get 11)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 11
   local.set 13 (i64.load (local.get 11))
@@ -37,12 +32,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 17 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 16) (local.tee 19 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 16) (i64.const 7)) (i64.const -4096)) (local.get 19))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 16)) (i32.load offset=65560 (local.get 17)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 16) ;; slowAddress
-    if (i32.eqz (local.tee 18 (call $host.miss (i32.const 8))))
-      call $core.leaveRegion (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xf
-      return
-    end
-    (local.get 18)
+    return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xf
   end
   local.set 18
   local.set 20 (i64.load (local.get 18))
@@ -81,12 +71,7 @@
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 28 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 27) (local.tee 30 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 27) (i64.const 7)) (i64.const -4096)) (local.get 30))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 27)) (i32.load offset=65560 (local.get 28)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 27) ;; slowAddress
-        if (i32.eqz (local.tee 29 (call $host.miss (i32.const 8))))
-          call $core.leaveRegion (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
-          return
-        end
-        (local.get 29)
+        return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
       end
       local.set 29
       local.set 31 (i64.load (local.get 29))
@@ -96,12 +81,7 @@
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 33 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 32) (local.tee 35 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 32) (i64.const 7)) (i64.const -4096)) (local.get 35))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 32)) (i32.load offset=65560 (local.get 33)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 32) ;; slowAddress
-        if (i32.eqz (local.tee 34 (call $host.miss (i32.const 8))))
-          call $core.leaveRegion (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xf
-          return
-        end
-        (local.get 34)
+        return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xf
       end
       local.set 34
       local.set 36 (i64.load (local.get 34))
@@ -137,13 +117,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048896) (local.get 1) (i32.load (i32.const 1048896)) ;; record 10, at 0x18
+      return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x18
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048736) (local.get 1) (i32.load (i32.const 1048736)) ;; record 5, at 0x18
+  return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x18
   unreachable
 )

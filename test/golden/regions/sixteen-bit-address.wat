@@ -20,12 +20,7 @@
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 11 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 10) (local.tee 13 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 10) (i64.const 3)) (i64.const -4096)) (local.get 13))) ;; tlbKey
     (i32.add (i32.wrap_i64 (local.get 10)) (i32.load offset=65560 (local.get 11)))
   else
-    i64.store offset=1704 (i32.const 0) (local.get 10) ;; slowAddress
-    if (i32.eqz (local.tee 12 (call $host.miss (i32.const 4))))
-      call $core.leaveRegion (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
-      return
-    end
-    (local.get 12)
+    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
   end
   local.set 12
   local.set 14 (i32.load (local.get 12))
@@ -56,12 +51,7 @@
       if (result i32) (i64.eq (i64.load offset=65536 (local.tee 21 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 20) (local.tee 23 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 20) (i64.const 3)) (i64.const -4096)) (local.get 23))) ;; tlbKey
         (i32.add (i32.wrap_i64 (local.get 20)) (i32.load offset=65560 (local.get 21)))
       else
-        i64.store offset=1704 (i32.const 0) (local.get 20) ;; slowAddress
-        if (i32.eqz (local.tee 22 (call $host.miss (i32.const 4))))
-          call $core.leaveRegion (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x5
-          return
-        end
-        (local.get 22)
+        return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x5
       end
       local.set 22
       local.set 24 (i32.load (local.get 22))
@@ -89,13 +79,9 @@
         end
         br 1
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048832) (local.get 1) (i32.load (i32.const 1048832)) ;; record 8, at 0xc
+      return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0xc
     end
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048704) (local.get 1) (i32.load (i32.const 1048704)) ;; record 4, at 0xc
+  return_call $core.resumeRecord (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0xc
   unreachable
 )

@@ -143,13 +143,9 @@
           local.set 5 (i32.const -1)
           return_call $core.jumpNear (i32.const 1049184) (local.get 1) ;; record 19, at 0x19
         end
-        call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-        local.set 5 (i32.const -1)
-        return_call_indirect (param i32 i32) (i32.const 1049216) (local.get 1) (i32.load (i32.const 1049216)) ;; record 20, at 0x1b
+        return_call $core.resumeRecord (i32.const 1049216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 20, at 0x1b
       end
-      call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      local.set 5 (i32.const -1)
-      return_call_indirect (param i32 i32) (i32.const 1048960) (local.get 1) (i32.load (i32.const 1048960)) ;; record 12, at 0x1b
+      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x1b
     end
   end
   local.set 51 (i64.add (local.get 9) (i64.const 3))
@@ -185,8 +181,6 @@
     local.set 5 (i32.const -1)
     return_call $core.jumpNear (i32.const 1048800) (local.get 1) ;; record 7, at 0x19
   end
-  call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-  local.set 5 (i32.const -1)
-  return_call_indirect (param i32 i32) (i32.const 1048832) (local.get 1) (i32.load (i32.const 1048832)) ;; record 8, at 0x1b
+  return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x1b
   unreachable
 )
