@@ -195,6 +195,12 @@ export class HandlerFrame implements Place {
     return false;
   }
 
+  readonly tlbKey = undefined;
+
+  tlbKeyChanged(): void {}
+
+  readonly flushes = false;
+
   /** Return to the processor; the exit's kind has been stored. */
   leave(): void {
     const { code } = this;

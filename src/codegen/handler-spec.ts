@@ -43,9 +43,17 @@ export interface Imports {
   /** (rip, budget): continue at an offset in CS, of 64-bit code or of other code. */ readonly dispatch64: number;
   readonly dispatch32: number;
   /** (record, budget): jump within the page. */ readonly jumpNear: number;
+  /** (linear address, access) -> memory offset or 0: the same as `miss`. */ readonly missAt: number;
   /** (stash, stash, stash, settle function or -1): pending flags go to memory. */ readonly spillFlags: number;
-  /** (record, budget, flags as before): what a region stores when it returns. */ readonly leaveRegion: number;
-  /** The same, and on with the record's handler. */ readonly resumeRecord: number;
+  /** Ways out of a region; the last four parameters are the pending flags, as of `spillFlags`. (record, budget): return. */ readonly leaveRegion: number;
+  /** (record, budget): go on with that record. */ readonly resumeRecord: number;
+  /** (record, budget): take its jump within the page. */ readonly regionToNear: number;
+  /** (rip, budget): go on at an offset in CS. */ readonly regionDispatch64: number;
+  readonly regionDispatch32: number;
+  /** (rip, budget): return, the budget is used up. */ readonly regionBudget: number;
+  /** (record, budget, flags, vector, error code): return with an exception. */ readonly regionRaise: number;
+  /** (record) -> its handler: after a store by the slow path, which is carried out. */ readonly storedSlowly: number;
+  /** (slot): TypeScript looks up the pages of the region that has that slot. */ readonly lookUpPages: number;
   /** Type of (record) -> 0, or 1 when the region must return: an instruction of a region carried out by a function of its own. */ readonly outOfLineType: number;
 }
 

@@ -308,7 +308,7 @@ export class InstructionEmitter implements Binding {
       this.expressions.emit(value);
       storeWidth(code, value.width, 0, false);
     }
-    if (this.memory.slow !== undefined && stores.length > 0) code.get(this.memory.slow).if().call(this.#context.imports.flush).end();
+    if (this.memory.slow !== undefined && stores.length > 0 && !this.#place.flushes) code.get(this.memory.slow).if().call(this.#context.imports.flush).end();
     if (entersMMX(row)) this.#enterMmx();
     for (const effect of registerWrites) this.#writeRegister(effect);
     for (const effect of flagEffects) this.#writeFlags(effect, lazy);
@@ -433,6 +433,7 @@ export class InstructionEmitter implements Binding {
       code.i32(0).i32(0).memory("i64.load", offset.tlbKeyAcSet).i32(0).memory("i64.load", offset.tlbKeyAcClear);
       this.expressions.emit(flags.AC!);
       code.op("select").memory("i64.store", offset.tlbKey);
+      this.#place.tlbKeyChanged();
     }
     if (when) code.end();
   }

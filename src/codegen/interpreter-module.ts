@@ -14,14 +14,19 @@ import type { Region } from "./region/region.ts";
 import { RegionEmitter } from "./region/region-emitter.ts";
 import { emitSettle } from "./settle-flags.ts";
 
-/** What translated code calls in TypeScript. */
-export interface RuntimeCalls {
+/** What translated code calls in TypeScript, of the processor that runs. */
+export interface SlowPaths {
   /** Translate state.slowAddress for this access word; the memory offset, or 0 after storing why not in the exit fields. */
   miss(access: number): number;
   /** Segmentation: effective address in slowAddress -> linear address there. Word: segment | access << 8. 0 = exit. */
   checked(word: number): number;
   /** Carry out stores that went to the bounce buffer. */
   flush(): void;
+}
+
+export interface RuntimeCalls extends SlowPaths {
+  /** Look up the pages of the region that has this slot (codegen/memory-map.ts). */
+  lookUpPages(slot: number): void;
 }
 
 interface NamedFunction {
@@ -44,7 +49,7 @@ export const firstHandler = fixedHandlers.cold;
 
 const at = {
   RIP: offsetOf("RIP"), ripBase: offsetOf("ripBase"), exitKind: offsetOf("exitKind"), exitRecord: offsetOf("exitRecord"), exitBudget: offsetOf("exitBudget"),
-  lazyFlags: offsetOf("lazyFlags"), jumpKey: offsetOf("jumpKey"), codeBase: offsetOf("codeBase"), vectorScratch: offsetOf("vectorScratch"),
+  exitVector: offsetOf("exitVector"), exitErrorCode: offsetOf("exitErrorCode"), slowAddress: offsetOf("slowAddress"), lazyFlags: offsetOf("lazyFlags"), jumpKey: offsetOf("jumpKey"), codeBase: offsetOf("codeBase"), vectorScratch: offsetOf("vectorScratch"),
 }; // biome-ignore format: one table
 
 /**
@@ -82,7 +87,7 @@ export class InterpreterModule {
       view.setBigUint64(at.vectorScratch, BigInt.asUintN(64, result), true);
       if (node.width === 128) view.setBigUint64(at.vectorScratch + 8, result >> 64n, true);
     };
-    const host = { memory, table: this.#table, miss: calls.miss, checked: calls.checked, flush: calls.flush, foreign };
+    const host = { memory, table: this.#table, miss: calls.miss, checked: calls.checked, flush: calls.flush, lookUpPages: calls.lookUpPages, foreign };
     const core = new WebAssembly.Instance(new WebAssembly.Module(this.#buildCore()), { host });
     this.#imports = { host, core: core.exports };
     this.run = core.exports["run"] as (record: number, budget: number) => void;
@@ -141,18 +146,19 @@ export class InterpreterModule {
     );
   }
 
-  /** Compile regions; their places in the table. */
-  addRegions(regions: readonly Region[], view: DataView): number[] {
-    const indices = regions.map(() => this.#next++);
+  /** Compile regions; their places in the table, from the first on. */
+  addRegions(regions: readonly Region[], view: DataView): number {
+    const first = this.#next;
+    this.#next += regions.length;
     this.handlerCount += regionWeight * regions.length;
     this.#compile((context) =>
       regions.map((region, n) => ({
-        index: indices[n]!,
-        body: new RegionEmitter(region, context, view, fixedHandlers.stale).emit(),
+        index: first + n,
+        body: new RegionEmitter(region, context, view, first + n).emit(),
         name: `region of ${region.blocks.length} blocks`,
       })),
     );
-    return indices;
+    return first;
   }
 
   /** One module of functions, put into the table. */
@@ -215,10 +221,18 @@ export class InterpreterModule {
       dispatch64: builder.importFunction("core", "dispatch64", builder.type([i64, i32])),
       dispatch32: builder.importFunction("core", "dispatch32", builder.type([i64, i32])),
       jumpNear: builder.importFunction("core", "jumpNear", handlerType),
+      missAt: builder.importFunction("core", "missAt", builder.type([i64, i32], [i32])),
       spillFlags: builder.importFunction("core", "spillFlags", builder.type(flagTypes)),
       leaveRegion: builder.importFunction("core", "leaveRegion", builder.type([i32, i32, ...flagTypes])),
       resumeRecord: builder.importFunction("core", "resumeRecord", builder.type([i32, i32, ...flagTypes])),
       outOfLineType: toI32,
+      regionToNear: builder.importFunction("core", "regionToNear", builder.type([i32, i32, ...flagTypes])),
+      regionDispatch64: builder.importFunction("core", "regionDispatch64", builder.type([i64, i32, ...flagTypes])),
+      regionDispatch32: builder.importFunction("core", "regionDispatch32", builder.type([i64, i32, ...flagTypes])),
+      regionBudget: builder.importFunction("core", "regionBudget", builder.type([i64, i32, ...flagTypes])),
+      regionRaise: builder.importFunction("core", "regionRaise", builder.type([i32, i32, ...flagTypes, i32, i32])),
+      storedSlowly: builder.importFunction("core", "storedSlowly", toI32),
+      lookUpPages: builder.importFunction("host", "lookUpPages", builder.type([i32])),
     };
   }
 
@@ -229,6 +243,8 @@ export class InterpreterModule {
     const pages = this.#memory.buffer.byteLength / wasmPageBytes;
     builder.importMemory("host", "memory", pages, pages);
     builder.importTable("host", "table", 1);
+    const miss = builder.importFunction("host", "miss", builder.type([i32], [i32]));
+    const flush = builder.importFunction("host", "flush", builder.type([]));
     const define = (name: string, type: number, params: number, write: (code: Code) => void): number => {
       const code = new Code(params);
       write(code);
@@ -306,14 +322,42 @@ export class InterpreterModule {
       });
       code.i32(0).get(3).memory("i32.store", at.lazyFlags);
     });
-    define("leaveRegion", builder.type([i32, i32, ...flagTypes]), 6, (code) => {
+    const spill = (code: Code): Code => code.get(2).get(3).get(4).get(5);
+    const recordWay = builder.type([i32, i32, ...flagTypes]);
+    const ripWay = builder.type([i64, i32, ...flagTypes]);
+    const leaveRegion = define("leaveRegion", recordWay, 6, (code) => {
       code.i32(0).get(0).memory("i32.store", at.exitRecord);
       code.i32(0).get(1).memory("i32.store", at.exitBudget);
-      code.get(2).get(3).get(4).get(5).returnCall(spillFlags);
+      spill(code).returnCall(spillFlags);
+    });
+    define("regionToNear", recordWay, 6, (code) => {
+      spill(code).call(spillFlags).get(0).get(1).returnCall(jumpNear);
+    });
+    for (const [name, way] of [["regionDispatch64", dispatch64], ["regionDispatch32", dispatch32]] as const)
+      define(name, ripWay, 6, (code) => {
+        spill(code).call(spillFlags).get(0).get(1).returnCall(way);
+      });
+    define("regionBudget", ripWay, 6, (code) => {
+      code.i32(0).get(0).memory("i64.store", at.RIP);
+      code.i32(0).i32(ExitKind.budget).memory("i32.store", at.exitKind);
+      code.i32(0);
+      spill(code.get(1)).returnCall(leaveRegion);
+    });
+    define("regionRaise", builder.type([i32, i32, ...flagTypes, i32, i32]), 8, (code) => {
+      code.i32(0).i32(ExitKind.fault).memory("i32.store", at.exitKind);
+      code.i32(0).get(6).memory("i32.store", at.exitVector);
+      code.i32(0).get(7).memory("i32.store", at.exitErrorCode);
+      spill(code.get(0).get(1)).returnCall(leaveRegion);
+    });
+    define("missAt", builder.type([i64, i32], [i32]), 2, (code) => {
+      code.i32(0).get(0).memory("i64.store", at.slowAddress).get(1).returnCall(miss);
+    });
+    define("storedSlowly", builder.type([i32], [i32]), 1, (code) => {
+      code.call(flush).get(0).memory("i32.load", record.handler);
     });
 
-    define("resumeRecord", builder.type([i32, i32, ...flagTypes]), 6, (code) => {
-      code.get(2).get(3).get(4).get(5).call(spillFlags);
+    define("resumeRecord", recordWay, 6, (code) => {
+      spill(code).call(spillFlags);
       code.get(0).get(1).get(0).memory("i32.load", record.handler).returnCallIndirect(handlerType);
     });
 

@@ -4,13 +4,15 @@ import { asksAlignment } from "../isa/row.ts";
 import { offsetOf, segmentRegisters } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/code.ts";
 import { accessWord, type SegmentPlan } from "./handler-spec.ts";
-import { tlbEntries, tlbEntry, tlbOffset } from "./memory-map.ts";
+import { tlbEntries, tlbEntry, tlbEntryBytes, tlbOffset } from "./memory-map.ts";
 import type { Place } from "./place.ts";
 
 const offset = {
   slowAddress: offsetOf("slowAddress"),
   tlbKey: offsetOf("tlbKey"),
 };
+/** Bytes of a TLB entry, as a shift. */
+const entryShift = Math.log2(tlbEntryBytes);
 
 /** Emits an instruction's way to memory: effective address, segment, TLB. */
 export class MemoryAccess {
@@ -95,9 +97,13 @@ export class MemoryAccess {
     const { code } = this.#place;
     const entry = code.local(i32);
     const address = code.local(i32);
-    const key = code.local(i64);
-    code.get(linear).i32(0).memory("i64.load", offset.tlbKey).tee(key).op("i64.xor");
-    code.i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(entry);
+    code.get(linear);
+    let key = this.#place.tlbKey;
+    if (key === undefined) {
+      key = code.local(i64);
+      code.i32(0).memory("i64.load", offset.tlbKey).tee(key);
+    } else code.get(key);
+    code.op("i64.xor").op("i32.wrap_i64").i32(12 - entryShift).op("i32.shr_u").i32((tlbEntries - 1) << entryShift).op("i32.and").tee(entry);
     code.memory("i64.load", tlbOffset + (write ? tlbEntry.writeTag : tlbEntry.readTag));
     code.get(linear);
     if (bytes > 1) code.i64(BigInt(bytes - 1)).op("i64.add");
@@ -108,8 +114,7 @@ export class MemoryAccess {
       code.end().set(address);
       return address;
     }
-    code.i32(0).get(linear).memory("i64.store", offset.slowAddress);
-    code.i32(accessWord(bytes, write, stack, modify)).call(this.#place.context.imports.miss).tee(address).op("i32.eqz").if();
+    code.get(linear).i32(accessWord(bytes, write, stack, modify)).call(this.#place.context.imports.missAt).tee(address).op("i32.eqz").if();
     this.#place.leave();
     code.end();
     if (write) {

@@ -19,6 +19,12 @@ export const jumpCacheOffset = tlbOffset + tlbEntries * tlbEntryBytes;
 /** Records of single-stepped instructions. */
 export const stepRecordsOffset = jumpCacheOffset + jumpCacheEntries * jumpCacheEntryBytes;
 
+/** Of each region of several pages: codeStamp when its pages were looked up last, and which of them were where it expects them. */
+export const regionSlotsOffset = 0x8_0000;
+export const regionSlotBytes = 8;
+export const regionSlot = { stamp: 0, pages: 4 } as const;
+export const regionSlots = 0x8_0000 / regionSlotBytes;
+
 /** Decoded records; when full, all are dropped. */
 export const recordsOffset = 0x10_0000;
 export const recordsBytes = 48 * 1024 * 1024;

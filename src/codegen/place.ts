@@ -45,6 +45,13 @@ export interface Place {
   beforeMerge(all: boolean): void;
   afterMerge(all: boolean): void;
 
+  /** A local with the key of TLB lookups, where the place has one. */
+  readonly tlbKey: number | undefined;
+  /** The key in the state has changed. */
+  tlbKeyChanged(): void;
+  /** Does the place carry out the stores that went through the slow path itself, behind the instruction? */
+  readonly flushes: boolean;
+
   /**
    * Carry out the whole instruction but for lazy flags by a function of its own, from the state in memory: for what is rare. Places
    * without it have it inline.

@@ -20,6 +20,8 @@ interface CodePage {
   readonly records: number[];
   /** 64-byte granules that hold code: one byte each. */
   readonly granules: Uint8Array;
+  /** Entries of regions that include code of it. */
+  readonly regions: Set<number>;
   /** Writes since its code was dropped. */
   idleWrites: number;
 }
@@ -109,7 +111,13 @@ export class CodeCache {
     this.#writer = new RecordWriter(guest.view);
     this.#bytes = guest.bytes;
     this.#has = has;
-    this.hot = new HotCode(module, guest.view, (at, offset) => this.#entryBeside(at, offset));
+    this.hot = new HotCode(module, guest.view, {
+      beside: (at, offset) => this.#entryBeside(at, offset),
+      atDistance: (distance) => tlb.findJumpAtDistance(distance),
+      pageOf: (at) => this.#pageOfRecord(at),
+      pageAtDistance: (distance) => tlb.codePageAtDistance(distance),
+      include: (pageOffset, entry) => this.#pages.get(pageOffset)?.regions.add(entry),
+    });
     guest.onCodeWrite = (offset, length) => this.beforeWrite(offset, length);
   }
 
@@ -213,6 +221,8 @@ export class CodeCache {
         if (this.#view.getUint32(at + record.handler, true) === fixedHandlers.cold) this.#cold.delete(at);
         this.#view.setUint32(at + record.handler, fixedHandlers.stale, true);
       }
+    for (const entry of page.regions) this.hot.unhook(entry);
+    page.regions.clear();
     page.records.length = 0;
     page.entries.clear();
     page.granules.fill(0);
@@ -231,6 +241,7 @@ export class CodeCache {
         entries: new Map(),
         records: [],
         granules: new Uint8Array(4096 >>> granuleShift),
+        regions: new Set(),
         idleWrites: 0,
       };
       this.#pages.set(pageOffset, page);

@@ -108,7 +108,7 @@ export class CodeEntry {
       const page = this.#pageOfCode(low, high, jumpKey);
       if (page < 0) return 0;
       found = engine.cache.find(page, offset, ripLow, view.getUint32(csLimitOffset, true), mode);
-      if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found, this.#globalCode);
+      if (mode.flatCode) engine.tlb.enterJump(low, high, jumpKey, found, page, this.#globalCode);
     }
     this.setRipBase(ripLow, ripHigh, offset);
     return found;

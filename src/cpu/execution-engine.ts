@@ -1,4 +1,4 @@
-import { InterpreterModule, type RuntimeCalls } from "../codegen/interpreter-module.ts";
+import { InterpreterModule, type SlowPaths } from "../codegen/interpreter-module.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { CpuState } from "../state/cpu-state.ts";
 import { CodeCache } from "./code-cache.ts";
@@ -53,7 +53,7 @@ export interface RunningProcessor {
   readonly runnable: boolean;
   stopRequested: boolean;
   /** The slow paths of translated code. */
-  readonly memory: RuntimeCalls;
+  readonly memory: SlowPaths;
   /** Copy the state out, settled. */
   park(): void;
 }
@@ -95,6 +95,7 @@ export class ExecutionEngine {
       miss: (access) => this.current!.memory.miss(access),
       checked: (word) => this.current!.memory.checked(word),
       flush: () => this.current!.memory.flush(),
+      lookUpPages: (slot) => this.cache.hot.lookUpPages(slot),
     });
   }
 

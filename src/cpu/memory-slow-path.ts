@@ -1,6 +1,6 @@
 import { Exception } from "../arch/exceptions.ts";
 import { AccessWord } from "../codegen/handler-spec.ts";
-import type { RuntimeCalls } from "../codegen/interpreter-module.ts";
+import type { SlowPaths } from "../codegen/interpreter-module.ts";
 import { ExitKind, record } from "../codegen/record.ts";
 import { layout, offsetOf, segmentRegisters } from "../state/layout.ts";
 import { type Core, Fault } from "./core.ts";
@@ -29,7 +29,7 @@ interface BounceWrite {
 }
 
 /** What translated code asks of TypeScript: memory accesses that miss the TLB, and segments that need a look. */
-export class MemorySlowPath implements RuntimeCalls {
+export class MemorySlowPath implements SlowPaths {
   readonly #core: Core;
   readonly #guest: GuestMemory;
   readonly #tlb: Tlb;
@@ -67,7 +67,7 @@ export class MemorySlowPath implements RuntimeCalls {
     return new Fault(state.exitVector, code < 0 ? undefined : code);
   }
 
-  /** RuntimeCalls.miss */
+  /** SlowPaths.miss */
   miss(access: number): number {
     const { state } = this.#core;
     const { view } = state;
@@ -204,7 +204,7 @@ export class MemorySlowPath implements RuntimeCalls {
     return offset;
   }
 
-  /** RuntimeCalls.flush */
+  /** SlowPaths.flush */
   flush(): void {
     const { bytes, view } = this.#guest;
     for (const { offset, size, first, firstLength, second, apicOffset } of this.#bounceWrites) {
@@ -228,7 +228,7 @@ export class MemorySlowPath implements RuntimeCalls {
     this.#bounceUsed = 0;
   }
 
-  /** RuntimeCalls.checked */
+  /** SlowPaths.checked */
   checked(word: number): number {
     const { state } = this.#core;
     const segment = segmentRegisters[word & 0xff]!;

@@ -131,7 +131,7 @@ describe("a translation", () => {
 
 describe("a jump target", () => {
   const jump = ({ state, tlb }: ReturnType<typeof setUp>, { low, high }: { low: number; high: number }) => ({
-    enter: (global: boolean) => tlb.enterJump(low, high, state.jumpKey, RECORD, global),
+    enter: (global: boolean) => tlb.enterJump(low, high, state.jumpKey, RECORD, 0x40_0000, global),
     find: () => tlb.findJump(low, high, state.jumpKey),
   });
 

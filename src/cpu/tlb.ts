@@ -34,6 +34,10 @@ const flagsOffset = offsetOf("RFLAGS");
 const tlbKeyOffset = offsetOf("tlbKey");
 const tlbKeyAcClearOffset = offsetOf("tlbKeyAcClear");
 const tlbKeyAcSetOffset = offsetOf("tlbKeyAcSet");
+const ripBaseOffset = offsetOf("ripBase");
+const codeBaseOffset = offsetOf("codeBase");
+const codeStampOffset = offsetOf("codeStamp");
+const jumpKeyOffset = offsetOf("jumpKey");
 const SMAP = Number(CR4.SMAP);
 const PCIDE = Number(CR4.PCIDE);
 const AC = Number(RFLAGS.AC);
@@ -95,7 +99,22 @@ interface LocalEntries {
   /** The same of global pages, as long as they are few. */
   globalPages: number[];
   globalJumps: number[];
+  /** Of its jump keys. */
+  readonly code: CodePages[];
 }
+
+/** Where the pages of code are that have been run under one jump key: memory offsets by linear page number. */
+interface CodePages {
+  readonly jumpKey: number;
+  readonly pages: Map<number, number>;
+  readonly globalPages: Map<number, number>;
+  /** The state's codeStamp: another one after each change. */
+  stamp: number;
+}
+/** More of them are forgotten. */
+const maximumCodePages = 8192;
+
+const linearPage = (low: number, high: number): number => high * 0x10_0000 + (low >>> 12);
 
 /**
  * The translation lookaside buffer and the jump cache, both read by translated code. An entry carries the number of its
@@ -121,6 +140,10 @@ export class Tlb {
   readonly #jumpPages = new Hashed();
   #jumpKeys = new Map<number, number>();
   #nextJumpKey = 1;
+  /** By jump key; and those of the one in the state. */
+  readonly #codePages = new Map<number, CodePages>();
+  #runningCode: CodePages | undefined;
+  #nextStamp = 1;
   /** What the keys in the state were derived from last. */
   #lastIdentity = noContext;
   #lastContext = noContext;
@@ -145,6 +168,8 @@ export class Tlb {
     this.#largeRegions.clear();
     this.#hugeRegions.clear();
     this.#jumpKeys.clear();
+    for (const code of this.#codePages.values()) this.#forgetCode(code);
+    this.#codePages.clear();
     this.#lastIdentity = this.#lastCombination = noContext;
     this.purgeJumps();
   }
@@ -187,7 +212,7 @@ export class Tlb {
       this.#identityOf[context] = identity;
       this.#processorOf[context] = identity % 8;
       this.#worldOf[context] = Math.floor(identity / identitiesInWorld);
-      this.#locals[context] = { pages: [], jumps: [], globalPages: [], globalJumps: [] };
+      this.#locals[context] = { pages: [], jumps: [], globalPages: [], globalJumps: [], code: [] };
     }
     return context;
   }
@@ -214,11 +239,66 @@ export class Tlb {
     this.#lastCombination = combination;
     let jumpKey = this.#jumpKeys.get(combination);
     if (jumpKey === undefined) {
-      if (this.#jumpKeys.size > maximumJumpKeys) this.#jumpKeys.clear(); // numbers are never used twice
+      if (this.#jumpKeys.size > maximumJumpKeys) this.#forgetJumpKeys();
       jumpKey = Math.imul(this.#nextJumpKey++, spreader) >>> 0;
       this.#jumpKeys.set(combination, jumpKey);
     }
     state.jumpKey = jumpKey;
+    let code = this.#codePages.get(jumpKey);
+    if (code === undefined) {
+      code = { jumpKey, pages: new Map(), globalPages: new Map(), stamp: this.#nextStamp++ };
+      this.#codePages.set(jumpKey, code);
+      this.#locals[context]!.code.push(code);
+    }
+    this.#runningCode = code;
+    state.codeStamp = code.stamp;
+  }
+
+  /** Numbers are never used twice. */
+  #forgetJumpKeys(): void {
+    this.#jumpKeys.clear();
+    this.#codePages.clear();
+    for (const local of this.#locals) if (local !== undefined) local.code.length = 0;
+  }
+
+  /** What is known of these pages has changed. */
+  #renew(code: CodePages): void {
+    code.stamp = this.#nextStamp++;
+    if (code === this.#runningCode) this.#words[codeStampOffset >>> 2] = code.stamp;
+  }
+
+  #forgetCode(code: CodePages, pages?: Map<number, number>): void {
+    const gone = pages === undefined ? code.pages.size + code.globalPages.size : pages.size;
+    if (gone === 0) return;
+    if (pages === undefined) {
+      code.pages.clear();
+      code.globalPages.clear();
+    } else pages.clear();
+    this.#renew(code);
+  }
+
+  /** Linear address of what is at a distance from byte 0 of the page of the running code, in `#low` and `#high`. */
+  #locate(distance: number): void {
+    const words = this.#words;
+    const sum = words[ripBaseOffset >>> 2]! + distance;
+    this.#low = (sum + words[codeBaseOffset >>> 2]!) >>> 0;
+    this.#high = (words[(ripBaseOffset >>> 2) + 1]! + Math.floor(sum / 0x1_0000_0000)) >>> 0;
+  }
+  #low = 0;
+  #high = 0;
+
+  /** `findJump` of that, for the running code. */
+  findJumpAtDistance(distance: number): number {
+    this.#locate(distance);
+    return this.findJump(this.#low, this.#high, this.#words[jumpKeyOffset >>> 2]!);
+  }
+
+  /** Memory offset of the page of code at a distance, as a multiple of 4096 from the page of the running code; -1: not known. */
+  codePageAtDistance(distance: number): number {
+    this.#locate(distance);
+    const page = linearPage(this.#low, this.#high);
+    const code = this.#runningCode;
+    return code?.pages.get(page) ?? code?.globalPages.get(page) ?? -1;
   }
 
   /** Enter a translation of the page of `low`/`high` under the current key. */
@@ -344,11 +424,17 @@ export class Tlb {
 
   #empty(local: LocalEntries): void {
     local.pages.length = local.jumps.length = local.globalPages.length = local.globalJumps.length = 0;
+    for (const code of local.code) {
+      this.#forgetCode(code);
+      this.#codePages.delete(code.jumpKey);
+    }
+    local.code.length = 0;
   }
 
   /** Drop a context's translations of global pages, all of which are listed. */
   #dropGlobal(context: number): void {
-    const { globalPages, globalJumps } = this.#locals[context]!;
+    const { globalPages, globalJumps, code } = this.#locals[context]!;
+    for (const pages of code) this.#forgetCode(pages, pages.globalPages);
     while (globalPages.length > 0) this.#dropEntry(globalPages.pop()!, context);
     this.#dropJumpEntries(globalJumps);
   }
@@ -368,6 +454,7 @@ export class Tlb {
   #dropLocal(context: number): void {
     const local = this.#locals[context]!;
     const { pages, jumps } = local;
+    for (const code of local.code) this.#forgetCode(code, code.pages);
     if (pages.length < tlbEntries) while (pages.length > 0) this.#dropEntry(pages.pop()!, context);
     else {
       for (let entry = 0; entry < tlbEntries; entry++) this.#dropEntry(entry, context);
@@ -405,7 +492,11 @@ export class Tlb {
         if (words[at + 2] === tag && words[at + 3] === high) words[at + 2] = words[at + 3] = noTag;
       }
     }
-    if (this.#jumpPages.has(low, high, 12)) this.#dropJumps(low, high, 12);
+    if (!this.#jumpPages.has(low, high, 12)) return;
+    this.#dropJumps(low, high, 12);
+    const number = linearPage(low, high);
+    for (const code of this.#codePages.values())
+      if (code.pages.delete(number) || code.globalPages.delete(number)) this.#renew(code);
   }
 
   /** Drop all translations of the naturally aligned 2^bits bytes around a linear address. */
@@ -420,6 +511,7 @@ export class Tlb {
         words[at] = words[at + 1] = noTag;
     }
     this.#dropJumps(low, high, bits);
+    for (const code of this.#codePages.values()) this.#forgetCode(code);
   }
 
   #dropJumps(low: number, high: number, bits: number): void {
@@ -432,7 +524,14 @@ export class Tlb {
   }
 
   /** Remember the record of the code at a linear address under the current jump key. */
-  enterJump(low: number, high: number, jumpKey: number, recordOffset: number, global: boolean): void {
+  enterJump(
+    low: number,
+    high: number,
+    jumpKey: number,
+    recordOffset: number,
+    pageOffset: number,
+    global: boolean,
+  ): void {
     const words = this.#words;
     const at = jumpEntry(low, high, jumpKey);
     words[at] = low >>> 0;
@@ -440,6 +539,12 @@ export class Tlb {
     words[at + (jumpCacheEntry.key >>> 2)] = jumpKey;
     words[at + (jumpCacheEntry.record >>> 2)] = recordOffset;
     this.#jumpPages.add(low, high, 12);
+    const code = this.#codePages.get(jumpKey);
+    if (code !== undefined) {
+      const pages = global ? code.globalPages : code.pages;
+      if (pages.size >= maximumCodePages) this.#forgetCode(code);
+      pages.set(linearPage(low, high), pageOffset);
+    }
     const { jumps, globalJumps } = this.#locals[this.#lastContext]!;
     if (global) {
       if (globalJumps.length < fewEntries) globalJumps.push(at, jumpKey);

@@ -76,6 +76,7 @@ const tierU64 = [
 const tierU32 = [
   /** Which flags function and stash settle the status flags; 0: RFLAGS holds them. */ "lazyFlags",
   /** Context and decode mode of the running code: the jump cache's second tag. */ "jumpKey",
+  /** Changes with every change of where the running code's pages are: what regions of several pages are checked against. */ "codeStamp",
   /** Why translated code returned (codegen/record.ts), at which record, with how much budget, and the exception it raised. */
   "exitKind", "exitRecord", "exitBudget", "exitVector", "exitErrorCode",
   /** Nonzero: an interrupt could be taken if RFLAGS.IF allowed it. */ "interruptPending",

@@ -33,7 +33,7 @@ const setUp = () => {
   const key = (): number => Number(state.tlbKey);
   const fill = (global = false, at = page): void => {
     tlb.fill(at, 0, key(), true, true, frame, 4096, global);
-    tlb.enterJump(at, 0, state.jumpKey, 0x5000, global);
+    tlb.enterJump(at, 0, state.jumpKey, 0x5000, 0x40_0000, global);
   };
   const look = (at = page): boolean => {
     const found = tlb.find(at, 0, key(), 4, false) >= 0;

@@ -8,7 +8,7 @@ import { quickFormOf } from "../native-float.ts";
 import { ExitKind, record, recordBytes } from "../record.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import type { BlockEnd, Region, RegionBlock, RegionInstruction } from "./region.ts";
-import { budget, RegionFrame, RegionPlace } from "./region-frame.ts";
+import { budget, type Position, RegionFrame, RegionPlace } from "./region-frame.ts";
 import { mayLeave } from "./specialise.ts";
 
 const offset = {
@@ -27,18 +27,19 @@ export class RegionEmitter {
   /** Depth inside the structured instruction that stands for a block: its loop, or the block that ends before it. */
   readonly #loops = new Map<number, number>();
   readonly #merges = new Map<number, number>();
-  readonly #stale: number;
+  /** What the entry's record has for a handler as long as no page of the region changes. */
+  readonly #handler: number;
 
-  /** `stale`: the handler of records that are no more. */
-  constructor(region: Region, context: HandlerContext, view: DataView, stale: number) {
+  /** `handler`: the table index that the region will have. */
+  constructor(region: Region, context: HandlerContext, view: DataView, handler: number) {
     this.#region = region;
     this.#context = context;
-    this.#frame = new RegionFrame(context, view, region.blocks[0]!.at);
-    this.#stale = stale;
+    this.#frame = new RegionFrame(region, context, view);
+    this.#handler = handler;
     this.#flow = flowOf(region.blocks.map(successorsOf));
     const { imports } = context;
     const first = region.blocks[0]!.instructions[0]!;
-    this.#frame.dispatch = first.spec.form.codeSize === 64 ? imports.dispatch64 : imports.dispatch32;
+    this.#frame.dispatch = first.spec.form.codeSize === 64 ? imports.regionDispatch64 : imports.regionDispatch32;
   }
 
   emit(): FunctionBody {
@@ -83,8 +84,12 @@ export class RegionEmitter {
   #goTo(from: number, to: number): void {
     const { code } = this.#frame;
     const { order, isMerge } = this.#flow;
+    const { page } = this.#region.blocks[to]!;
+    const otherPage = page !== this.#region.blocks[from]!.page;
     this.#frame.sync();
-    this.#frame.checkBudget(this.#pageOffset(this.#region.blocks[to]!.at));
+    if (otherPage) this.#frame.enterPage(this.#position(to));
+    this.#frame.checkBudget(this.#position(to));
+    if (otherPage) this.#frame.setPage(page);
     if (order[to]! <= order[from]!) code.branch(this.#loops.get(to)!);
     else if (isMerge[to]) code.branch(this.#merges.get(to)!);
     else {
@@ -94,8 +99,9 @@ export class RegionEmitter {
     }
   }
 
-  #pageOffset(at: number): number {
-    return this.#frame.view.getUint16(at + record.offset, true);
+  #position(block: number): Position {
+    const { at, page } = this.#region.blocks[block]!;
+    return { page, offset: this.#frame.view.getUint16(at + record.offset, true) };
   }
 
   #spend(instructions: number): void {
@@ -107,7 +113,8 @@ export class RegionEmitter {
   }
 
   #block(number: number, block: RegionBlock): void {
-    for (const instruction of block.instructions) this.#instruction(number, instruction);
+    for (const instruction of block.instructions)
+      this.#frame.code.scope(() => this.#instruction(number, instruction));
     this.#end(number, block.end);
   }
 
@@ -131,7 +138,8 @@ export class RegionEmitter {
   #instruction(number: number, instruction: RegionInstruction): void {
     const frame = this.#frame;
     const { code } = frame;
-    const place = new RegionPlace(frame, instruction);
+    const { page } = this.#region.blocks[number]!;
+    const place = new RegionPlace(frame, instruction, page);
     const emitter = new InstructionEmitter(place, frame.conditions(instruction.spec.effects));
     if (needsState(instruction.spec)) frame.sync();
     emitter.begin(emitter.effects, []);
@@ -145,7 +153,7 @@ export class RegionEmitter {
       code.get(emitter.memory.slow).if();
       code.i32(0).set(emitter.memory.slow);
       const next = instruction.at + recordBytes;
-      code.i32(instruction.at).memory("i32.load", record.handler).i32(this.#stale).op("i32.eq").if();
+      code.i32(this.#region.blocks[0]!.at).call(this.#context.imports.storedSlowly).i32(this.#handler).op("i32.ne").if();
       const jump = emitter.effects.find((effect) => effect.kind === "jump");
       if (jump === undefined) frame.toRecord(next);
       else {
@@ -213,7 +221,7 @@ export class RegionEmitter {
         if (!this.#flow.follows(number, block)) continue;
         const { code } = frame;
         emitter.expressions.emit(effect.target);
-        frame.ripOf(this.#pageOffset(this.#region.blocks[block]!.at));
+        frame.ripOf(this.#position(block));
         code.op("i64.eq").if();
         this.#goTo(number, block);
         code.end();

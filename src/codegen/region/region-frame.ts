@@ -7,18 +7,18 @@ import { type Binding, ExpressionEmitter } from "../expression.ts";
 import type { LazyFlags } from "../flags.ts";
 import { conditionsOn } from "../fusion.ts";
 import type { HandlerContext, HandlerSpec } from "../handler-spec.ts";
+import { regionSlot, regionSlotBytes, regionSlotsOffset } from "../memory-map.ts";
 import type { Place } from "../place.ts";
-import { ExitKind, record } from "../record.ts";
+import { record } from "../record.ts";
 import { loadWidth, storeWidth } from "../widths.ts";
-import type { RegionInstruction } from "./region.ts";
+import type { Region, RegionInstruction } from "./region.ts";
 
 const offset = {
   RIP: offsetOf("RIP"),
   RFLAGS: offsetOf("RFLAGS"),
   lazyFlags: offsetOf("lazyFlags"),
-  exitKind: offsetOf("exitKind"),
-  exitVector: offsetOf("exitVector"),
-  exitErrorCode: offsetOf("exitErrorCode"),
+  codeStamp: offsetOf("codeStamp"),
+  tlbKey: offsetOf("tlbKey"),
   ripBase: offsetOf("ripBase"),
   zero: offsetOf("zero"),
   vectorScratch: offsetOf("vectorScratch"),
@@ -33,9 +33,41 @@ const vectorAt = (at: number): number | undefined =>
   at >= vectorOffset && at < vectorEnd ? (at - vectorOffset) / vectorBytes : undefined;
 const generalNumber = new Map<string, number>(generalRegisters.map((name, number) => [name, number]));
 
-/** Code that knows how deep it is in structured instructions. */
+/** Code that knows how deep it is in structured instructions, and whose local variables are those of one guest instruction. */
 export class NestedCode extends Code {
   depth = 0;
+  readonly #pool = new Map<ValueType, number[]>();
+  #used = new Map<ValueType, number>();
+
+  /** A local variable for the instruction being emitted: others use it, too. */
+  override local(type: ValueType): number {
+    let pool = this.#pool.get(type);
+    if (pool === undefined) {
+      pool = [];
+      this.#pool.set(type, pool);
+    }
+    const used = this.#used.get(type) ?? 0;
+    this.#used.set(type, used + 1);
+    if (used === pool.length) pool.push(super.local(type));
+    return pool[used]!;
+  }
+
+  /** A local variable of its own. */
+  lasting(type: ValueType): number {
+    return super.local(type);
+  }
+
+  /**
+   * Emit one instruction. Others may be emitted within it, where control does not come back from: they use the same variables, and it
+   * keeps its own.
+   */
+  scope(emit: () => void): void {
+    const outer = this.#used;
+    this.#used = new Map();
+    emit();
+    this.#used = outer;
+  }
+
   override block(result?: ValueType): this {
     this.depth++;
     return super.block(result);
@@ -61,6 +93,12 @@ export class NestedCode extends Code {
 /** Parameters of a region, as of every handler. */
 export const ip = 0;
 export const budget = 1;
+
+/** Where the record's page is: what is needed to know an address within it. */
+export interface Position {
+  readonly page: number;
+  readonly offset: number;
+}
 
 /** Flags that are a known function of the stash, at the point of emission. */
 interface Pending {
@@ -90,23 +128,30 @@ export class RegionFrame {
   pending: Pending | undefined;
   /** The dispatch function for the region's code. */
   dispatch = 0;
+  /** Key of TLB lookups. */
+  readonly tlbKey: number;
+  /** RIP of byte 0 of the entry's page. */
+  readonly #base: number;
+  /** Bit n: page n is where the region expects it. */
+  readonly #present: number;
+  readonly region: Region;
 
-  /** The region's first record. */
-  readonly entry: number;
-
-  constructor(context: HandlerContext, view: DataView, entry: number) {
+  constructor(region: Region, context: HandlerContext, view: DataView) {
+    this.region = region;
     this.context = context;
     this.view = view;
-    this.entry = entry;
     const { code } = this;
-    this.#stash = [code.local(i64), code.local(i64), code.local(i64)];
-    this.#lazy = code.local(i32);
-    this.slow = code.local(i32);
+    this.#stash = [code.lasting(i64), code.lasting(i64), code.lasting(i64)];
+    this.#lazy = code.lasting(i32);
+    this.slow = code.lasting(i32);
+    this.tlbKey = code.lasting(i64);
+    this.#base = code.lasting(i64);
+    this.#present = code.lasting(i32);
   }
 
   /** The local of a general register. */
   general(number: number): number {
-    return (this.#general[number] ??= this.code.local(i64));
+    return (this.#general[number] ??= this.code.lasting(i64));
   }
 
   setGeneral(number: number): void {
@@ -116,7 +161,7 @@ export class RegionFrame {
 
   /** The local of an XMM register. */
   vector(number: number): number {
-    return (this.#vector[number] ??= this.code.local(v128));
+    return (this.#vector[number] ??= this.code.lasting(v128));
   }
 
   setVector(number: number): void {
@@ -156,7 +201,32 @@ export class RegionFrame {
       if (local !== undefined) code.i32(0).v128Load(vectorOffset + vectorBytes * number).set(local);
     });
     code.i32(-1).set(this.#lazy);
+    code.i32(0).memory("i64.load", offset.tlbKey).set(this.tlbKey);
+    code.i32(0).memory("i64.load", offset.ripBase).set(this.#base);
+    if (this.region.pages.length > 1) {
+      const slot = regionSlotsOffset + this.region.slot * regionSlotBytes;
+      code.i32(0).memory("i32.load", slot + regionSlot.stamp).i32(0).memory("i32.load", offset.codeStamp).op("i32.ne").if();
+      code.i32(this.region.slot).call(this.context.imports.lookUpPages).end();
+      code.i32(0).memory("i32.load", slot + regionSlot.pages).set(this.#present);
+    }
     return code;
+  }
+
+  /** Go to another page of the region: ripBase becomes its own; if it is not where the region expects it, its code is looked up. */
+  enterPage(to: Position): void {
+    const { code } = this;
+    code.get(this.#present).i32(1 << to.page).op("i32.and").op("i32.eqz").if();
+    // Once it has been looked up it may be there.
+    code.i32(0).i32(0).memory("i32.store", regionSlotsOffset + this.region.slot * regionSlotBytes + regionSlot.stamp);
+    this.toDispatch(() => this.ripOf(to));
+    code.end();
+  }
+
+  /** Let ripBase be that of a page. */
+  setPage(page: number): void {
+    this.code.i32(0);
+    this.ripOf({ page, offset: 0 });
+    this.code.memory("i64.store", offset.ripBase);
   }
 
   #pushFlags(): void {
@@ -227,7 +297,18 @@ export class RegionFrame {
   leave(at: number): void {
     this.code.i32(at).get(budget);
     this.#pushFlags();
-    this.code.call(this.context.imports.leaveRegion).op("return");
+    this.code.returnCall(this.context.imports.leaveRegion);
+  }
+
+  /** Return with an exception of the record at `at`. */
+  raise(at: number, vector: number, errorCode: (() => void) | undefined): void {
+    const { code } = this;
+    code.i32(at).get(budget);
+    this.#pushFlags();
+    code.i32(vector);
+    if (errorCode) errorCode();
+    else code.i32(-1);
+    code.returnCall(this.context.imports.regionRaise);
   }
 
   /** Go on with the record at `at`. */
@@ -239,32 +320,34 @@ export class RegionFrame {
 
   /** Take the jump of the record at `at`. */
   toNear(at: number): void {
-    this.spillFlags();
-    this.code.i32(at).get(budget).returnCall(this.context.imports.jumpNear);
+    this.code.i32(at).get(budget);
+    this.#pushFlags();
+    this.code.returnCall(this.context.imports.regionToNear);
   }
 
   /** Go on at the offset in CS that `push` leaves. */
   toDispatch(push: () => void): void {
-    this.spillFlags();
     push();
-    this.code.get(budget).returnCall(this.dispatch);
+    this.code.get(budget);
+    this.#pushFlags();
+    this.code.returnCall(this.dispatch);
   }
 
-  /** Leave when the budget is used up; the next instruction is at this page offset. */
-  checkBudget(pageOffset: number): void {
+  /** Leave when the budget is used up; the next instruction is there. */
+  checkBudget(next: Position): void {
     const { code } = this;
     code.get(budget).i32(0).op("i32.le_s").if();
-    code.i32(0);
-    this.ripOf(pageOffset);
-    code.memory("i64.store", offset.RIP);
-    code.i32(0).i32(ExitKind.budget).memory("i32.store", offset.exitKind);
-    this.leave(0);
-    code.end();
+    this.ripOf(next);
+    code.get(budget);
+    this.#pushFlags();
+    code.returnCall(this.context.imports.regionBudget).end();
   }
 
-  /** Push ripBase plus a page offset, 64 bits. */
-  ripOf(pageOffset: number): void {
-    this.code.i32(0).memory("i64.load", offset.ripBase).i64(BigInt(pageOffset)).op("i64.add");
+  /** Push the offset in CS of something in a page, 64 bits. */
+  ripOf({ page, offset: inPage }: Position): void {
+    const distance = 4096 * this.region.pages[page]!.distance + inPage;
+    this.code.get(this.#base);
+    if (distance !== 0) this.code.i64(BigInt(distance)).op("i64.add");
   }
 }
 
@@ -275,8 +358,10 @@ export class RegionPlace implements Place {
   readonly context: HandlerContext;
   readonly #frame: RegionFrame;
   readonly #at: number;
+  readonly #page: number;
 
-  constructor(frame: RegionFrame, { at, spec }: RegionInstruction) {
+  constructor(frame: RegionFrame, { at, spec }: RegionInstruction, page: number) {
+    this.#page = page;
     this.#frame = frame;
     this.code = frame.code;
     this.context = frame.context;
@@ -362,7 +447,7 @@ export class RegionPlace implements Place {
 
   abandon(): boolean {
     // The entry's own handler is this region.
-    if (this.#at === this.#frame.entry) return false;
+    if (this.#at === this.#frame.region.blocks[0]!.at) return false;
     this.#frame.storeRegisters();
     this.#frame.toRecord(this.#at);
     return true;
@@ -471,6 +556,7 @@ export class RegionPlace implements Place {
     const displacement = this.#i32(record.displacement);
     const base = this.#u16(record.base);
     if (base === offset.zero) code.i64(BigInt(displacement));
+    else if (base === offset.ripBase) this.#frame.ripOf({ page: this.#page, offset: displacement });
     else {
       if (base < generalBytes) code.get(this.#frame.general(base >>> 3));
       else code.i32(0).memory("i64.load", base);
@@ -490,7 +576,7 @@ export class RegionPlace implements Place {
   }
 
   nextRip(): void {
-    this.#frame.ripOf(this.#u16(record.next));
+    this.#frame.ripOf({ page: this.#page, offset: this.#u16(record.next) });
     if (this.spec.form.codeSize !== 64) this.code.i64(0xffff_ffffn).op("i64.and");
   }
 
@@ -524,19 +610,22 @@ export class RegionPlace implements Place {
     this.#frame.pending = undefined;
   }
 
+  get tlbKey(): number {
+    return this.#frame.tlbKey;
+  }
+
+  tlbKeyChanged(): void {
+    this.code.i32(0).memory("i64.load", offset.tlbKey).set(this.#frame.tlbKey);
+  }
+
+  readonly flushes = true;
+
   leave(): void {
     this.#frame.leave(this.#at);
   }
 
   raise(vector: number, errorCode: (() => void) | undefined): void {
-    const { code } = this;
-    code.i32(0).i32(ExitKind.fault).memory("i32.store", offset.exitKind);
-    code.i32(0).i32(vector).memory("i32.store", offset.exitVector);
-    code.i32(0);
-    if (errorCode) errorCode();
-    else code.i32(-1);
-    code.memory("i32.store", offset.exitErrorCode);
-    this.leave();
+    this.#frame.raise(this.#at, vector, errorCode);
   }
 }
 

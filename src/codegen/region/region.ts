@@ -1,6 +1,6 @@
 import type { HandlerSpec } from "../handler-spec.ts";
 
-/** Hot code to be translated as one function: decoded blocks of one page, by their records in linear memory. */
+/** Hot code to be translated as one function: decoded blocks by their records in linear memory, of one page or of several. */
 
 export interface RegionInstruction {
   /** Its record. */
@@ -25,11 +25,27 @@ export type BlockEnd =
 export interface RegionBlock {
   /** Its first record. */
   readonly at: number;
+  /** Number of its page. */
+  readonly page: number;
   readonly instructions: readonly RegionInstruction[];
   readonly end: BlockEnd;
+}
+
+export interface RegionPage {
+  /** How many pages after the one of block 0 it is, by linear address. */
+  readonly distance: number;
+  /** Memory offset. */
+  readonly offset: number;
 }
 
 /** Block 0 is where the region is entered. */
 export interface Region {
   readonly blocks: readonly RegionBlock[];
+  /** The page of block 0 first. */
+  readonly pages: readonly RegionPage[];
+  /** Number of its slot in linear memory (memory-map.ts). */
+  readonly slot: number;
 }
+
+/** More pages than these are not looked up. */
+export const maximumPages = 8;

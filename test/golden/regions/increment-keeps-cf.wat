@@ -10,105 +10,93 @@
 ;; hlt
 
 (func $region of 2 blocks (param i32 i32)
-  (local i64 i64 i64 i32 i32 i32 i64 i64 i64 i64 i64 i64 i64 i64 i32 i64 i64 i64 i64 i64 i32 i64 i64 i32 i32 i32 i64 i64 i64 i64 i64 i32 i64 i64 i64 i64 i32 i64 i64 i32 i32 i32 i64)
-  local.set 9 (i64.load (i32.const 0)) ;; RAX
+  (local i64 i64 i64 i32 i32 i64 i64 i32 i32 i64 i64 i64 i64 i64 i64 i64 i64 i64 i32 i32)
+  local.set 12 (i64.load (i32.const 0)) ;; RAX
   local.set 18 (i64.load offset=8 (i32.const 0)) ;; RCX
-  local.set 14 (i64.load offset=16 (i32.const 0)) ;; RDX
-  local.set 11 (i64.load offset=24 (i32.const 0)) ;; RBX
-  local.set 8 (i64.load offset=72 (i32.const 0)) ;; R9
+  local.set 17 (i64.load offset=16 (i32.const 0)) ;; RDX
+  local.set 14 (i64.load offset=24 (i32.const 0)) ;; RBX
+  local.set 11 (i64.load offset=72 (i32.const 0)) ;; R9
   local.set 5 (i32.const -1)
-  local.set 7 (i32.const 50)
-  local.set 8 (i64.extend_i32_u (local.get 7))
-  local.set 13 (i64.add (local.tee 10 (local.get 9)) (local.tee 12 (local.get 11)))
-  local.set 9 (local.get 13)
-  (local.get 10)
-  local.set 3 (local.get 12)
+  local.set 7 (i64.load offset=1712 (i32.const 0)) ;; tlbKey
+  local.set 8 (i64.load offset=1664 (i32.const 0)) ;; ripBase
+  local.set 10 (i32.const 50)
+  local.set 11 (i64.extend_i32_u (local.get 10))
+  local.set 16 (i64.add (local.tee 13 (local.get 12)) (local.tee 15 (local.get 14)))
+  local.set 12 (local.get 16)
+  (local.get 13)
+  local.set 3 (local.get 15)
   local.set 2
   local.set 5 (i32.const 10)
-  local.set 15 (i64.add (local.get 14) (i64.const 1))
-  local.set 14 (local.get 15)
-  local.set 16 (i64.lt_u (i64.add (local.get 2) (local.tee 17 (local.get 3))) (local.get 17))
-  local.set 21 (i64.add (i64.add (local.tee 19 (local.get 18)) (local.tee 20 (i64.const 0))) (i64.extend_i32_u (local.get 16)))
-  local.set 18 (local.get 21)
-  (local.get 19)
-  (local.get 20)
-  local.set 4 (i64.extend_i32_u (local.get 16))
+  local.set 13 (i64.add (local.get 17) (i64.const 1))
+  local.set 17 (local.get 13)
+  local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 13 (local.get 3))) (local.get 13))
+  local.set 19 (i64.add (i64.add (local.tee 15 (local.get 18)) (local.tee 16 (i64.const 0))) (i64.extend_i32_u (local.get 10)))
+  local.set 18 (local.get 19)
+  (local.get 15)
+  (local.get 16)
+  local.set 4 (i64.extend_i32_u (local.get 10))
   local.set 3
   local.set 2
   local.set 5 (i32.const 15)
-  local.set 22 (i32.and (i32.wrap_i64 (i64.shr_u (i64.or (i64.and (local.tee 23 (local.get 2)) (local.tee 24 (local.get 3))) (i64.and (i64.or (local.get 23) (local.get 24)) (i64.xor (i64.add (i64.add (local.get 23) (local.get 24)) (i64.extend_i32_u (i32.wrap_i64 (local.get 4)))) (i64.const -1)))) (i64.const 63))) (i32.const 1))
-  local.set 26 (i32.sub (local.tee 25 (i32.wrap_i64 (local.get 8))) (i32.const 1))
-  local.set 8 (i64.extend_i32_u (local.get 26))
-  (i64.extend_i32_u (local.get 22))
-  local.set 3 (i64.extend_i32_u (local.get 25))
+  local.set 10 (i32.and (i32.wrap_i64 (i64.shr_u (i64.or (i64.and (local.tee 13 (local.get 2)) (local.tee 15 (local.get 3))) (i64.and (i64.or (local.get 13) (local.get 15)) (i64.xor (i64.add (i64.add (local.get 13) (local.get 15)) (i64.extend_i32_u (i32.wrap_i64 (local.get 4)))) (i64.const -1)))) (i64.const 63))) (i32.const 1))
+  local.set 21 (i32.sub (local.tee 20 (i32.wrap_i64 (local.get 11))) (i32.const 1))
+  local.set 11 (i64.extend_i32_u (local.get 21))
+  (i64.extend_i32_u (local.get 10))
+  local.set 3 (i64.extend_i32_u (local.get 20))
   local.set 2
   local.set 5 (i32.const 17)
-  local.set 27 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
-  i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
-  i64.store (i32.const 0) (local.get 9) ;; RAX
-  i64.store offset=16 (i32.const 0) (local.get 14) ;; RDX
+  local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+  i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
+  i64.store (i32.const 0) (local.get 12) ;; RAX
+  i64.store offset=16 (i32.const 0) (local.get 17) ;; RDX
   i64.store offset=8 (i32.const 0) (local.get 18) ;; RCX
-  local.set 28 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 21)) (i64.const 6)) ;; ripBase
-  if (i32.and (local.get 27) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 28) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 28)) (i32.const 1)))
-    i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-    i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-    i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-    call $core.leaveRegion (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x13
-    return
+  local.set 13 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 6))
+  if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
+    return_call $core.regionRaise (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 5, at 0x13
   end
-  if (local.get 27)
+  if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 6))
     if (i32.le_s (local.get 1) (i32.const 0))
-      i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 6)) ;; RIP, ripBase
-      i32.store offset=1744 (i32.const 0) (i32.const 0) ;; exitKind
-      call $core.leaveRegion (i32.const 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      return
+      return_call $core.regionBudget (i64.add (local.get 8) (i64.const 6)) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
     end
     loop
-      local.set 31 (i64.add (local.tee 29 (local.get 9)) (local.tee 30 (local.get 11)))
-      local.set 9 (local.get 31)
-      (local.get 29)
-      local.set 3 (local.get 30)
+      local.set 16 (i64.add (local.tee 13 (local.get 12)) (local.tee 15 (local.get 14)))
+      local.set 12 (local.get 16)
+      (local.get 13)
+      local.set 3 (local.get 15)
       local.set 2
       local.set 5 (i32.const 10)
-      local.set 32 (i64.add (local.get 14) (i64.const 1))
-      local.set 14 (local.get 32)
-      local.set 33 (i64.lt_u (i64.add (local.get 2) (local.tee 34 (local.get 3))) (local.get 34))
-      local.set 37 (i64.add (i64.add (local.tee 35 (local.get 18)) (local.tee 36 (i64.const 0))) (i64.extend_i32_u (local.get 33)))
-      local.set 18 (local.get 37)
-      (local.get 35)
-      (local.get 36)
-      local.set 4 (i64.extend_i32_u (local.get 33))
+      local.set 13 (i64.add (local.get 17) (i64.const 1))
+      local.set 17 (local.get 13)
+      local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 13 (local.get 3))) (local.get 13))
+      local.set 19 (i64.add (i64.add (local.tee 15 (local.get 18)) (local.tee 16 (i64.const 0))) (i64.extend_i32_u (local.get 10)))
+      local.set 18 (local.get 19)
+      (local.get 15)
+      (local.get 16)
+      local.set 4 (i64.extend_i32_u (local.get 10))
       local.set 3
       local.set 2
       local.set 5 (i32.const 15)
-      local.set 38 (i32.and (i32.wrap_i64 (i64.shr_u (i64.or (i64.and (local.tee 39 (local.get 2)) (local.tee 40 (local.get 3))) (i64.and (i64.or (local.get 39) (local.get 40)) (i64.xor (i64.add (i64.add (local.get 39) (local.get 40)) (i64.extend_i32_u (i32.wrap_i64 (local.get 4)))) (i64.const -1)))) (i64.const 63))) (i32.const 1))
-      local.set 42 (i32.sub (local.tee 41 (i32.wrap_i64 (local.get 8))) (i32.const 1))
-      local.set 8 (i64.extend_i32_u (local.get 42))
-      (i64.extend_i32_u (local.get 38))
-      local.set 3 (i64.extend_i32_u (local.get 41))
+      local.set 10 (i32.and (i32.wrap_i64 (i64.shr_u (i64.or (i64.and (local.tee 13 (local.get 2)) (local.tee 15 (local.get 3))) (i64.and (i64.or (local.get 13) (local.get 15)) (i64.xor (i64.add (i64.add (local.get 13) (local.get 15)) (i64.extend_i32_u (i32.wrap_i64 (local.get 4)))) (i64.const -1)))) (i64.const 63))) (i32.const 1))
+      local.set 21 (i32.sub (local.tee 20 (i32.wrap_i64 (local.get 11))) (i32.const 1))
+      local.set 11 (i64.extend_i32_u (local.get 21))
+      (i64.extend_i32_u (local.get 10))
+      local.set 3 (i64.extend_i32_u (local.get 20))
       local.set 2
       local.set 5 (i32.const 17)
-      local.set 43 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
-      i64.store (i32.const 0) (local.get 9) ;; RAX
-      i64.store offset=16 (i32.const 0) (local.get 14) ;; RDX
+      local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+      i64.store (i32.const 0) (local.get 12) ;; RAX
+      i64.store offset=16 (i32.const 0) (local.get 17) ;; RDX
       i64.store offset=8 (i32.const 0) (local.get 18) ;; RCX
-      i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
-      local.set 44 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 21)) (i64.const 6)) ;; ripBase
-      if (i32.and (local.get 43) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 44) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 44)) (i32.const 1)))
-        i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-        i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-        i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-        call $core.leaveRegion (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 11, at 0x13
-        return
+      i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
+      local.set 13 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 6))
+      if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
+        return_call $core.regionRaise (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x13
       end
-      if (local.get 43)
+      if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 5))
         if (i32.le_s (local.get 1) (i32.const 0))
-          i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 6)) ;; RIP, ripBase
-          i32.store offset=1744 (i32.const 0) (i32.const 0) ;; exitKind
-          call $core.leaveRegion (i32.const 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          return
+          return_call $core.regionBudget (i64.add (local.get 8) (i64.const 6)) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
         end
         br 1
       end

@@ -9,122 +9,102 @@
 ;; hlt
 
 (func $region of 2 blocks (param i32 i32)
-  (local i64 i64 i64 i32 i32 i32 i64 i64 i64 i32 i32 i64 v128 v128 i64 i32 i32 i64 v128 i32 i32 i32 i32 i64 i64 i32 i32 i64 v128 i64 i32 i32 i64 v128 i32 i32 i32 i32 i64)
-  local.set 9 (i64.load offset=48 (i32.const 0)) ;; RSI
-  local.set 8 (i64.load offset=72 (i32.const 0)) ;; R9
-  local.set 15 (v128.load offset=896 (i32.const 0)) ;; XMM0
+  (local i64 i64 i64 i32 i32 i64 i64 i32 i32 i64 i64 i64 i32 v128 v128 i32)
+  local.set 12 (i64.load offset=48 (i32.const 0)) ;; RSI
+  local.set 11 (i64.load offset=72 (i32.const 0)) ;; R9
+  local.set 16 (v128.load offset=896 (i32.const 0)) ;; XMM0
   local.set 5 (i32.const -1)
-  local.set 7 (i32.const 50)
-  local.set 8 (i64.extend_i32_u (local.get 7))
-  i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
-  local.set 10 (i64.add (local.get 9) (i64.const 4))
-  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 11 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 10) (local.tee 13 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 10) (i64.const 15)) (i64.const -4096)) (local.get 13))) ;; tlbKey
-    (i32.add (i32.wrap_i64 (local.get 10)) (i32.load offset=65560 (local.get 11)))
+  local.set 7 (i64.load offset=1712 (i32.const 0)) ;; tlbKey
+  local.set 8 (i64.load offset=1664 (i32.const 0)) ;; ripBase
+  local.set 10 (i32.const 50)
+  local.set 11 (i64.extend_i32_u (local.get 10))
+  i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
+  local.set 13 (i64.add (local.get 12) (i64.const 4))
+  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 15)) (i64.const -4096)) (local.get 7)))
+    (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 10)))
   else
     return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
-  local.set 12
-  local.set 14 (v128.load (local.get 12))
-  local.set 15 (local.get 14)
-  v128.store offset=896 (i32.const 0) (local.get 15) ;; XMM0
-  local.set 16 (i64.const 77856)
-  if (i32.eqz (i64.eqz (i64.and (local.get 16) (i64.const 15))))
-    i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-    i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-    i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-    call $core.leaveRegion (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xb
-    return
+  local.set 14
+  local.set 15 (v128.load (local.get 14))
+  local.set 16 (local.get 15)
+  v128.store offset=896 (i32.const 0) (local.get 16) ;; XMM0
+  local.set 13 (i64.const 77856)
+  if (i32.eqz (i64.eqz (i64.and (local.get 13) (i64.const 15))))
+    return_call $core.regionRaise (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0xb
   end
-  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 17 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 16) (local.tee 19 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 16) (i64.const 15)) (i64.const -4096)) (local.get 19))) ;; tlbKey
-    (i32.add (i32.wrap_i64 (local.get 16)) (i32.load offset=65560 (local.get 17)))
+  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 15)) (i64.const -4096)) (local.get 7)))
+    (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 10)))
   else
     return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xb
   end
-  local.set 18
-  local.set 20 (local.get 15)
-  v128.store (local.get 18) (local.get 20)
-  local.set 22 (i32.sub (local.tee 21 (i32.wrap_i64 (local.get 8))) (i32.const 1))
+  local.set 14
+  local.set 15 (local.get 16)
+  v128.store (local.get 14) (local.get 15)
+  local.set 14 (i32.sub (local.tee 10 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
   local.set 5 (i32.const -1)
   call $core.settle
-  local.set 23 (i32.and (i32.shr_u (i32.load offset=136 (i32.const 0)) (i32.const 0)) (i32.const 1)) ;; RFLAGS
-  local.set 8 (i64.extend_i32_u (local.get 22))
-  (i64.extend_i32_u (local.get 23))
-  local.set 3 (i64.extend_i32_u (local.get 21))
+  local.set 17 (i32.and (i32.shr_u (i32.load offset=136 (i32.const 0)) (i32.const 0)) (i32.const 1)) ;; RFLAGS
+  local.set 11 (i64.extend_i32_u (local.get 14))
+  (i64.extend_i32_u (local.get 17))
+  local.set 3 (i64.extend_i32_u (local.get 10))
   local.set 2
   local.set 5 (i32.const 12)
-  local.set 24 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
-  i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
-  local.set 25 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 24)) (i64.const 6)) ;; ripBase
-  if (i32.and (local.get 24) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 25) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 25)) (i32.const 1)))
-    i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-    i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-    i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-    call $core.leaveRegion (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0x16
-    return
+  local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+  i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
+  local.set 13 (i64.add (i64.add (local.get 8) (i64.const 24)) (i64.const 6))
+  if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
+    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0x16
   end
-  if (local.get 24)
+  if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 5))
     if (i32.le_s (local.get 1) (i32.const 0))
-      i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 6)) ;; RIP, ripBase
-      i32.store offset=1744 (i32.const 0) (i32.const 0) ;; exitKind
-      call $core.leaveRegion (i32.const 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      return
+      return_call $core.regionBudget (i64.add (local.get 8) (i64.const 6)) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
     end
     loop
-      local.set 26 (i64.add (local.get 9) (i64.const 4))
-      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 27 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 26) (local.tee 29 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 26) (i64.const 15)) (i64.const -4096)) (local.get 29))) ;; tlbKey
-        (i32.add (i32.wrap_i64 (local.get 26)) (i32.load offset=65560 (local.get 27)))
+      local.set 13 (i64.add (local.get 12) (i64.const 4))
+      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 15)) (i64.const -4096)) (local.get 7)))
+        (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 10)))
       else
         return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
       end
-      local.set 28
-      local.set 30 (v128.load (local.get 28))
-      local.set 15 (local.get 30)
-      v128.store offset=896 (i32.const 0) (local.get 15) ;; XMM0
-      local.set 31 (i64.const 77856)
-      if (i32.eqz (i64.eqz (i64.and (local.get 31) (i64.const 15))))
-        i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-        i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-        i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-        call $core.leaveRegion (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xb
-        return
+      local.set 14
+      local.set 15 (v128.load (local.get 14))
+      local.set 16 (local.get 15)
+      v128.store offset=896 (i32.const 0) (local.get 16) ;; XMM0
+      local.set 13 (i64.const 77856)
+      if (i32.eqz (i64.eqz (i64.and (local.get 13) (i64.const 15))))
+        return_call $core.regionRaise (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 7, at 0xb
       end
-      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 32 (i32.shl (i32.and (i32.wrap_i64 (i64.shr_u (i64.xor (local.get 31) (local.tee 34 (i64.load offset=1712 (i32.const 0)))) (i64.const 12))) (i32.const 4095)) (i32.const 5)))) (i64.xor (i64.and (i64.add (local.get 31) (i64.const 15)) (i64.const -4096)) (local.get 34))) ;; tlbKey
-        (i32.add (i32.wrap_i64 (local.get 31)) (i32.load offset=65560 (local.get 32)))
+      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 15)) (i64.const -4096)) (local.get 7)))
+        (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 10)))
       else
         return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xb
       end
-      local.set 33
-      local.set 35 (local.get 15)
-      v128.store (local.get 33) (local.get 35)
-      local.set 37 (i32.sub (local.tee 36 (i32.wrap_i64 (local.get 8))) (i32.const 1))
+      local.set 14
+      local.set 15 (local.get 16)
+      v128.store (local.get 14) (local.get 15)
+      local.set 14 (i32.sub (local.tee 10 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
       local.set 5 (i32.const -1)
       call $core.settle
-      local.set 38 (i32.and (i32.shr_u (i32.load offset=136 (i32.const 0)) (i32.const 0)) (i32.const 1)) ;; RFLAGS
-      local.set 8 (i64.extend_i32_u (local.get 37))
-      (i64.extend_i32_u (local.get 38))
-      local.set 3 (i64.extend_i32_u (local.get 36))
+      local.set 17 (i32.and (i32.shr_u (i32.load offset=136 (i32.const 0)) (i32.const 0)) (i32.const 1)) ;; RFLAGS
+      local.set 11 (i64.extend_i32_u (local.get 14))
+      (i64.extend_i32_u (local.get 17))
+      local.set 3 (i64.extend_i32_u (local.get 10))
       local.set 2
       local.set 5 (i32.const 12)
-      local.set 39 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
-      i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
-      local.set 40 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 24)) (i64.const 6)) ;; ripBase
-      if (i32.and (local.get 39) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 40) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 40)) (i32.const 1)))
-        i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-        i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-        i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-        call $core.leaveRegion (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x16
-        return
+      local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+      i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
+      local.set 13 (i64.add (i64.add (local.get 8) (i64.const 24)) (i64.const 6))
+      if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
+        return_call $core.regionRaise (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0x16
       end
-      if (local.get 39)
+      if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 4))
         if (i32.le_s (local.get 1) (i32.const 0))
-          i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 6)) ;; RIP, ripBase
-          i32.store offset=1744 (i32.const 0) (i32.const 0) ;; exitKind
-          call $core.leaveRegion (i32.const 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          return
+          return_call $core.regionBudget (i64.add (local.get 8) (i64.const 6)) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
         end
         br 1
       end

@@ -9,82 +9,70 @@
 ;; hlt
 
 (func $region of 2 blocks (param i32 i32)
-  (local i64 i64 i64 i32 i32 i32 i64 i64 i32 i64 i32 i64 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i64)
-  local.set 11 (i64.load (i32.const 0)) ;; RAX
-  local.set 13 (i64.load offset=8 (i32.const 0)) ;; RCX
-  local.set 9 (i64.load offset=24 (i32.const 0)) ;; RBX
-  local.set 8 (i64.load offset=72 (i32.const 0)) ;; R9
+  (local i64 i64 i64 i32 i32 i64 i64 i32 i32 i64 i64 i64 i64 i32 i32 i64)
+  local.set 13 (i64.load (i32.const 0)) ;; RAX
+  local.set 14 (i64.load offset=8 (i32.const 0)) ;; RCX
+  local.set 12 (i64.load offset=24 (i32.const 0)) ;; RBX
+  local.set 11 (i64.load offset=72 (i32.const 0)) ;; R9
   local.set 5 (i32.const -1)
-  local.set 7 (i32.const 50)
-  local.set 8 (i64.extend_i32_u (local.get 7))
-  local.set 10 (i32.and (i32.wrap_i64 (local.get 9)) (i32.const 65535))
-  local.set 11 (i64.or (i64.and (local.get 11) (i64.const -65536)) (i64.extend_i32_u (local.get 10)))
-  local.set 12 (i32.wrap_i64 (local.get 11))
-  local.set 13 (i64.extend_i32_u (local.get 12))
-  local.set 15 (i32.sub (local.tee 14 (i32.wrap_i64 (local.get 8))) (i32.const 1))
+  local.set 7 (i64.load offset=1712 (i32.const 0)) ;; tlbKey
+  local.set 8 (i64.load offset=1664 (i32.const 0)) ;; ripBase
+  local.set 10 (i32.const 50)
+  local.set 11 (i64.extend_i32_u (local.get 10))
+  local.set 10 (i32.and (i32.wrap_i64 (local.get 12)) (i32.const 65535))
+  local.set 13 (i64.or (i64.and (local.get 13) (i64.const -65536)) (i64.extend_i32_u (local.get 10)))
+  local.set 10 (i32.wrap_i64 (local.get 13))
+  local.set 14 (i64.extend_i32_u (local.get 10))
+  local.set 15 (i32.sub (local.tee 10 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
   local.set 5 (i32.const -1)
   call $core.settle
   local.set 16 (i32.and (i32.shr_u (i32.load offset=136 (i32.const 0)) (i32.const 0)) (i32.const 1)) ;; RFLAGS
-  local.set 8 (i64.extend_i32_u (local.get 15))
+  local.set 11 (i64.extend_i32_u (local.get 15))
   (i64.extend_i32_u (local.get 16))
-  local.set 3 (i64.extend_i32_u (local.get 14))
+  local.set 3 (i64.extend_i32_u (local.get 10))
   local.set 2
   local.set 5 (i32.const 12)
-  local.set 17 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
-  i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
-  i64.store (i32.const 0) (local.get 11) ;; RAX
-  i64.store offset=8 (i32.const 0) (local.get 13) ;; RCX
-  local.set 18 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 16)) (i64.const 6)) ;; ripBase
-  if (i32.and (local.get 17) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 18) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 18)) (i32.const 1)))
-    i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-    i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-    i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-    call $core.leaveRegion (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0xe
-    return
+  local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+  i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
+  i64.store (i32.const 0) (local.get 13) ;; RAX
+  i64.store offset=8 (i32.const 0) (local.get 14) ;; RCX
+  local.set 17 (i64.add (i64.add (local.get 8) (i64.const 16)) (i64.const 6))
+  if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 17) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 17)) (i32.const 1)))
+    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0xe
   end
-  if (local.get 17)
+  if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 5))
     if (i32.le_s (local.get 1) (i32.const 0))
-      i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 6)) ;; RIP, ripBase
-      i32.store offset=1744 (i32.const 0) (i32.const 0) ;; exitKind
-      call $core.leaveRegion (i32.const 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-      return
+      return_call $core.regionBudget (i64.add (local.get 8) (i64.const 6)) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
     end
     loop
-      local.set 19 (i32.and (i32.wrap_i64 (local.get 9)) (i32.const 65535))
-      local.set 11 (i64.or (i64.and (local.get 11) (i64.const -65536)) (i64.extend_i32_u (local.get 19)))
-      local.set 20 (i32.wrap_i64 (local.get 11))
-      local.set 13 (i64.extend_i32_u (local.get 20))
-      local.set 22 (i32.sub (local.tee 21 (i32.wrap_i64 (local.get 8))) (i32.const 1))
+      local.set 10 (i32.and (i32.wrap_i64 (local.get 12)) (i32.const 65535))
+      local.set 13 (i64.or (i64.and (local.get 13) (i64.const -65536)) (i64.extend_i32_u (local.get 10)))
+      local.set 10 (i32.wrap_i64 (local.get 13))
+      local.set 14 (i64.extend_i32_u (local.get 10))
+      local.set 15 (i32.sub (local.tee 10 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
       local.set 5 (i32.const -1)
       call $core.settle
-      local.set 23 (i32.and (i32.shr_u (i32.load offset=136 (i32.const 0)) (i32.const 0)) (i32.const 1)) ;; RFLAGS
-      local.set 8 (i64.extend_i32_u (local.get 22))
-      (i64.extend_i32_u (local.get 23))
-      local.set 3 (i64.extend_i32_u (local.get 21))
+      local.set 16 (i32.and (i32.shr_u (i32.load offset=136 (i32.const 0)) (i32.const 0)) (i32.const 1)) ;; RFLAGS
+      local.set 11 (i64.extend_i32_u (local.get 15))
+      (i64.extend_i32_u (local.get 16))
+      local.set 3 (i64.extend_i32_u (local.get 10))
       local.set 2
       local.set 5 (i32.const 12)
-      local.set 24 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
-      i64.store (i32.const 0) (local.get 11) ;; RAX
-      i64.store offset=8 (i32.const 0) (local.get 13) ;; RCX
-      i64.store offset=72 (i32.const 0) (local.get 8) ;; R9
-      local.set 25 (i64.add (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 16)) (i64.const 6)) ;; ripBase
-      if (i32.and (local.get 24) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 25) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 25)) (i32.const 1)))
-        i32.store offset=1744 (i32.const 0) (i32.const 3) ;; exitKind
-        i32.store offset=1756 (i32.const 0) (i32.const 13) ;; exitVector
-        i32.store offset=1760 (i32.const 0) (i32.const 0) ;; exitErrorCode
-        call $core.leaveRegion (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0xe
-        return
+      local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
+      i64.store (i32.const 0) (local.get 13) ;; RAX
+      i64.store offset=8 (i32.const 0) (local.get 14) ;; RCX
+      i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
+      local.set 17 (i64.add (i64.add (local.get 8) (i64.const 16)) (i64.const 6))
+      if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 17) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 17)) (i32.const 1)))
+        return_call $core.regionRaise (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0xe
       end
-      if (local.get 24)
+      if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 4))
         if (i32.le_s (local.get 1) (i32.const 0))
-          i64.store offset=128 (i32.const 0) (i64.add (i64.load offset=1664 (i32.const 0)) (i64.const 6)) ;; RIP, ripBase
-          i32.store offset=1744 (i32.const 0) (i32.const 0) ;; exitKind
-          call $core.leaveRegion (i32.const 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
-          return
+          return_call $core.regionBudget (i64.add (local.get 8) (i64.const 6)) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
         end
         br 1
       end
