@@ -21,25 +21,31 @@ export const yieldToHost = (): Promise<void> =>
 
 /** Longer waits are taken in pieces: timers of more than 2^31 ms fire at once. */
 const LONGEST_MS = 60_000;
+/** A timer of the host counts whole milliseconds: one set for 10 ms fires after 9 to 10 ms, or later. */
+export const TIMER_MS = 1;
 
 /** A wait that can be cut short. */
 export class Sleep {
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #end: (() => void) | undefined;
+  readonly #fired = (): void => {
+    const end = this.#end;
+    this.#end = undefined;
+    end?.();
+  };
 
-  /** Waits for at most `ms`; returns sooner after `wake`. */
+  /** Waits for at most `ms`, rounded up to whole milliseconds, and as exactly as the host's timers are; returns sooner after `wake`. */
   for(ms: number): Promise<void> {
+    const timeout = Math.ceil(Math.min(Math.max(ms, 0), LONGEST_MS));
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.wake(), Math.min(Math.max(ms, 0), LONGEST_MS));
-      this.#end = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+      this.#end = resolve;
+      this.#timer = setTimeout(this.#fired, timeout);
     });
   }
 
   wake(): void {
-    const end = this.#end;
-    this.#end = undefined;
-    end?.();
+    if (this.#end === undefined) return;
+    clearTimeout(this.#timer);
+    this.#fired();
   }
 }

@@ -19,8 +19,8 @@ import {
   type ModuleSource,
   type Refusal,
 } from "./files.ts";
-import { nowMs, Sleep, yieldToHost } from "./host-time.ts";
-import type { Input, InputLog, LoggedInput } from "./input-log.ts";
+import { nowMs, Sleep, TIMER_MS, yieldToHost } from "./host-time.ts";
+import { type Input, type InputLog, InputRecorder } from "./input-log.ts";
 import { Memory } from "./memory.ts";
 import { OutputStream } from "./output-stream.ts";
 import { Registers } from "./registers.ts";
@@ -86,12 +86,15 @@ export class Machine {
   readonly #serialOutput = [new OutputStream(), new OutputStream()] as const;
   readonly #debugOutput = new OutputStream();
   readonly #consoleOutput = new OutputStream();
+  readonly #outputStreams = [...this.#serialOutput, this.#debugOutput, this.#consoleOutput];
   readonly #outputs: PcOutputs;
   /** Inputs since the last look, in order. */
   #incoming: Input[] = [];
-  #log: LoggedInput[] = [];
+  readonly #log = new InputRecorder();
   #replayed = 0;
   readonly #sleep = new Sleep();
+  /** How far virtual time is ahead of the sleeps it stands for, because they ended within a timer's resolution before an event. */
+  #aheadNs = 0;
   #bootable: BootableMachine | undefined;
   #pc: ImageRunner | undefined;
   /** To the machine that runs, and to the one behind it. */
@@ -190,8 +193,9 @@ export class Machine {
     this.#bootable = bootable;
     this.#wires = runnersOf(this.#pc).map(wiresOf);
     this.#ended = undefined;
-    this.#log = [];
+    this.#log.clear();
     this.#replayed = this.#instructionsBefore = this.#virtualNsBefore = this.#resets = this.#busyMs = 0;
+    this.#aheadNs = 0;
     return { protocol: bootable.plan.protocol };
   }
 
@@ -260,7 +264,7 @@ export class Machine {
 
   /** Inputs so far, for `replay`. */
   get inputLog(): InputLog {
-    return { realTime: this.#configuration.realTime, inputs: [...this.#log] };
+    return { realTime: this.#configuration.realTime, inputs: this.#log.inputs() };
   }
 
   /**
@@ -342,8 +346,8 @@ export class Machine {
     let fruitless = 0;
     let idleSinceNs: number | undefined;
     let lastYield = nowMs();
+    const { realTime, replay } = this.#configuration;
     for (;;) {
-      const { realTime } = this.#configuration;
       this.#giveInput(false);
       const budget = Math.min(
         this.#sliceInstructions,
@@ -364,26 +368,37 @@ export class Machine {
       const end = this.#endOf(stop, isFound());
       if (end !== undefined) return end;
       if (this.#instructions >= lastInstruction) return ended("instruction-limit");
-      if (sliceEnded - lastYield >= SLICE_MS || stop.kind === "idle") {
-        await this.#flush();
-        await yieldToHost();
-        lastYield = nowMs();
+      const isIdle = stop.kind === "idle";
+      // Whoever sleeps gives the host its turn by that.
+      const sleeps = isIdle && replay === undefined && (stop.untilNs === undefined || realTime);
+      if (isIdle || sliceEnded - lastYield >= SLICE_MS) {
+        const flushed = this.#flush();
+        if (flushed !== undefined) await flushed;
+        if (!sleeps || sliceEnded - lastYield >= SLICE_MS) {
+          await yieldToHost();
+          lastYield = nowMs();
+        }
       }
       if (this.#pauseRequested) return ended("paused");
       if (nowMs() >= deadline) return ended("time-out");
-      if (stop.kind !== "idle" || this.#giveInput(true)) continue;
+      if (!isIdle || this.#giveInput(true)) continue;
       const { nowNs } = this.#pc!.clock;
       idleSinceNs ??= nowNs;
-      const canWake = this.#takesInterrupts();
-      const mayWake = canWake && (this.#expectInput || this.#hasReplayLeft);
       const isHopeless =
         stop.untilNs === undefined
-          ? !mayWake
+          ? !this.#mayWake
           : realTime
-            ? !canWake && nowNs - idleSinceNs > DEAD_NS
-            : ++fruitless > FRUITLESS_RUNS[canWake ? "interruptsOn" : "interruptsOff"] && !mayWake;
+            ? nowNs - idleSinceNs > DEAD_NS && !this.#takesInterrupts()
+            : ++fruitless > FRUITLESS_RUNS[this.#takesInterrupts() ? "interruptsOn" : "interruptsOff"] &&
+              !this.#mayWake;
       if (isHopeless) return ended("halted");
-      if (stop.untilNs === undefined || realTime) await this.#idle(stop.untilNs, deadline);
+      if (sleeps) {
+        await this.#idle(stop.untilNs, deadline);
+        lastYield = nowMs();
+      } else if (stop.untilNs !== undefined && realTime) {
+        // The replayed log is at its end: jump, as nothing else will come.
+        this.#pc!.skipTo(stop.untilNs);
+      }
     }
   }
 
@@ -500,7 +515,8 @@ export class Machine {
   /** False when the machine could not take any of it. */
   #give(input: Input, idle: boolean): boolean {
     const pc = this.#pc!;
-    const moment = { instruction: this.#instructions, virtualNs: pc.clock.nowNs, idle };
+    const instruction = this.#instructions;
+    const virtualNs = pc.clock.nowNs;
     let given = input;
     if (input.kind === "serial") for (const wires of this.#wires) wires[input.port - 1]!.send(input.bytes);
     else if (input.kind === "time") pc.skipTo(input.ns);
@@ -511,8 +527,13 @@ export class Machine {
       if (taken === 0) return false;
       given = { kind: "console", bytes: bytes.subarray(0, taken) };
     }
-    this.#log.push({ ...moment, input: given });
+    this.#log.add(instruction, virtualNs, idle, given);
     return true;
+  }
+
+  /** May something still come that wakes a processor? */
+  get #mayWake(): boolean {
+    return this.#takesInterrupts() && (this.#expectInput || this.#hasReplayLeft);
   }
 
   /** Would a device interrupt wake a processor? */
@@ -526,27 +547,32 @@ export class Machine {
     });
   }
 
-  /** Sleep until the next event of the halted machine, or input; then let as much virtual time pass as real time did. */
+  /**
+   * Sleep until the next event of the halted machine, or input; then let as much virtual time pass as real time did. A timer of the
+   * host comes up to its resolution too early: then virtual time goes on to the event, and the next sleep is that much longer.
+   */
   async #idle(untilNs: number | undefined, deadline: number): Promise<void> {
-    const { replay, realTime } = this.#configuration;
     const { clock } = this.#pc!;
-    if (replay !== undefined) {
-      // The log is at its end: jump, as nothing else will come.
-      if (untilNs !== undefined) this.#pc!.skipTo(untilNs);
-      return;
-    }
-    const fromNs = clock.nowNs;
+    const fromNs = clock.nowNs - this.#aheadNs;
     const from = nowMs();
     const wanted = untilNs === undefined ? Number.POSITIVE_INFINITY : (untilNs - fromNs) / 1e6;
     await this.#sleep.for(Math.min(wanted, deadline - from));
-    if (!realTime) return;
-    const ns = fromNs + Math.floor((nowMs() - from) * 1e6);
+    if (!this.#configuration.realTime) return;
+    const realNs = fromNs + Math.floor((nowMs() - from) * 1e6);
+    const isNear = untilNs !== undefined && untilNs - realNs < TIMER_MS * 1e6;
+    const ns = Math.max(realNs, isNear ? untilNs : clock.nowNs);
+    this.#aheadNs = ns - realNs;
     this.#give({ kind: "time", ns }, true);
   }
 
-  async #flush(): Promise<void> {
-    const streams = [...this.#serialOutput, this.#debugOutput, this.#consoleOutput];
-    await Promise.all(streams.map((stream) => stream.flush()));
+  /** Hand over what came out. A promise where a listener wants to be waited for. */
+  #flush(): Promise<unknown> | undefined {
+    let waits: Promise<unknown>[] | undefined;
+    for (const stream of this.#outputStreams) {
+      const wait = stream.flush();
+      if (wait !== undefined) (waits ??= []).push(wait);
+    }
+    return waits && Promise.all(waits);
   }
 }
 

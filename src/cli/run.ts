@@ -86,10 +86,16 @@ const connectInput = (machine: Machine, line: Line, interactive: boolean, quit: 
   if (stdin.isTTY && !interactive) return;
   const filter = new EscapeFilter();
   machine.expectInput = true;
-  const throttle = setInterval(() => {
-    if (line.pending < INPUT_LIMIT) stdin.resume();
-  }, INPUT_CHECK_MS);
-  throttle.unref();
+  let check: NodeJS.Timeout | undefined;
+  /** Wait until the guest has taken enough. */
+  const holdBack = (): void => {
+    stdin.pause();
+    check = setTimeout(() => {
+      if (line.pending < INPUT_LIMIT) stdin.resume();
+      else holdBack();
+    }, INPUT_CHECK_MS);
+    check.unref();
+  };
   stdin.on("data", (bytes: Buffer) => {
     for (const part of interactive ? filter.take(bytes) : [bytes]) {
       if (part === "quit") quit();
@@ -97,10 +103,13 @@ const connectInput = (machine: Machine, line: Line, interactive: boolean, quit: 
       else if (part === "statistics") process.stderr.write(`\r\n${statisticsLine(machine)}\r\n`);
       else line.write(part);
     }
-    if (line.pending >= INPUT_LIMIT) stdin.pause();
+    if (line.pending >= INPUT_LIMIT) {
+      clearTimeout(check);
+      holdBack();
+    }
   });
   const ended = (): void => {
-    clearInterval(throttle);
+    clearTimeout(check);
     machine.expectInput = false;
   };
   stdin.on("end", ended);
