@@ -161,9 +161,9 @@ const sorted = createHash("md5")
   .digest("hex");
 // The marks are put together by the shell, so that the echo of the command line in the kernel's log is none.
 const script = [
-  "i=0; seq 0 59999 | awk '{ print ($1 * 7919 + 13) % 60000 }' > /tmp/numbers",
+  "i=0; seq 0 59999 | awk '{ print ($1 * 7919 + 13) % 60000 }' > numbers",
   "echo sha''-begins; head -c 24M /dev/zero | sha256sum; echo sha''-ends",
-  "echo sort''-begins; sort -n /tmp/numbers | md5sum; echo sort''-ends",
+  "echo sort''-begins; sort -n numbers | md5sum; echo sort''-ends",
 ].join("; ");
 
 interface LinuxTimes {
