@@ -54,16 +54,24 @@ const pageFaults = bit(PF, VE);
 /** Fault-class exceptions set RF in the pushed image; #DB by its cause. */
 const trapsAndAborts = bit(DB, NMI, Exception.BP, Exception.OF, DF, MC);
 
+/** Do two exceptions, one during the delivery of the other, make a double fault? */
+export const isDoubleFault = (first: number, second: number): boolean => {
+  const one = 1 << first;
+  const two = 1 << second;
+  return (
+    ((one & contributory && two & contributory) ||
+      (one & pageFaults && two & (contributory | pageFaults))) !== 0
+  );
+};
+
 /** The exception that follows when `second` arises while `first` is delivered; undefined is a triple fault. */
 const combine = (first: Event, second: Fault): Event | undefined => {
   const next = eventOf(second);
   if (first.type !== "hardware exception" || first.vector > 31) return next;
-  const one = 1 << first.vector;
-  const two = 1 << second.vector;
-  if (first.vector === DF) return two & (contributory | pageFaults) ? undefined : next;
-  const double =
-    (one & contributory && two & contributory) || (one & pageFaults && two & (contributory | pageFaults));
-  return double ? { type: "hardware exception", vector: DF, errorCode: 0 } : next;
+  if (first.vector === DF) return (1 << second.vector) & (contributory | pageFaults) ? undefined : next;
+  return isDoubleFault(first.vector, second.vector)
+    ? { type: "hardware exception", vector: DF, errorCode: 0 }
+    : next;
 };
 
 /**

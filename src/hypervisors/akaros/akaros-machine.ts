@@ -2,6 +2,7 @@ import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
 import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
 import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
+import { noPins } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
 import { guestRefusal, VirtualMachine } from "../host/virtual-machine.ts";
 import { Akaros } from "./kernel.ts";
@@ -76,16 +77,11 @@ export class AkarosMachine extends VirtualMachine {
   }
 
   protected pins(): ProcessorPins {
-    const ignore = (): void => {};
     return {
+      ...noPins,
       interruptRequest: (pending) => {
         if (pending) (this.vmm as Vmm | undefined)?.postPending();
       },
-      nmi: ignore,
-      init: ignore,
-      startup: ignore,
-      smi: ignore,
-      apicPage: ignore,
     };
   }
 

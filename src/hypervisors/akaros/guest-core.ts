@@ -2,9 +2,11 @@ import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { access, segmentType, systemType, TSS64 } from "../../arch/descriptors.ts";
 import { postedInterruptDescriptor } from "../../arch/virtual-apic.ts";
 import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
-import { type ControlFieldName, type ControlKey, controlMask, vmxControl } from "../../arch/vmx-controls.ts";
+import type { ControlKey } from "../../arch/vmx-controls.ts";
 import type { HostKernel } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
+import { ioBitmaps, msrBitmap } from "../host/permission-bitmaps.ts";
+import { type ChosenControls, chooseControls } from "../host/vmx-controls.ts";
 import { fieldSlot, type VmxDoor, vmInstruction } from "../host/vmx-door.ts";
 import { type AkarosBugs, kernbase, pageBytes, selector, vector } from "./layout.ts";
 
@@ -25,28 +27,13 @@ const forUnmodifiedGuests: readonly ControlKey[] = [
   "enableXSAVES",
   "enableVPID",
 ];
-// biome-ignore format: one list
-const words = ["control.pinBased", "control.processorBased", "control.secondaryProcessorBased", "control.exitControls", "control.entryControls"] as const satisfies readonly ControlFieldName[];
 
 /** The controls as this processor can have them; undefined: one that matters is missing. */
-export const controlWords = (
-  cpu: HostProcessor,
-  bugs: AkarosBugs,
-): ReadonlyMap<ControlFieldName, number> | undefined => {
-  const { capability } = cpu.vmx;
-  const keys = [...wanted];
-  if (!wanted.every((key) => capability.offers(key))) return undefined;
-  if (!bugs.adaptedGuestsOnly) keys.push(...forUnmodifiedGuests.filter((key) => capability.offers(key)));
-  return new Map(
-    words.map((field) => {
-      const bits = keys.reduce((sum, key) => {
-        const control = vmxControl(key);
-        return control.field === field ? sum | (1 << control.bit) : sum;
-      }, 0);
-      return [field, (bits | capability.allowed(field).mustBe1) >>> 0];
-    }),
-  );
-};
+export const guestControls = (cpu: HostProcessor, bugs: AkarosBugs): ChosenControls | undefined =>
+  chooseControls(cpu.vmx.capability, {
+    required: wanted,
+    optional: bugs.adaptedGuestsOnly ? [] : forUnmodifiedGuests,
+  });
 
 /** MSRs that the processor itself exchanges at entries and exits. */
 export const autoloadMsrs = {
@@ -131,7 +118,7 @@ export class GuestCore {
     around: { kernel: HostKernel; door: VmxDoor; core: LoadingCore; bugs: AkarosBugs; exitRip: bigint },
     pages: GuestPages,
     addressSpace: { root: number; eptPointer: number },
-    controls: ReadonlyMap<ControlFieldName, number>,
+    controls: ChosenControls,
   ) {
     const { kernel, door, core } = around;
     this.id = id;
@@ -161,27 +148,15 @@ export class GuestCore {
     this.#kernel.memory.write64(list + entryBytes * n + 8, value);
   }
 
-  /** A bitmap of ones but for these bits. */
-  #bitmap(pages: number, clear: readonly number[]): number {
-    const { memory } = this.#kernel;
-    const at = memory.allocate(pages * pageBytes);
-    const bytes = new Uint8Array(pages * pageBytes).fill(0xff);
-    for (const bit of clear) bytes[bit >>> 3]! &= ~(1 << (bit & 7));
-    memory.write(at, bytes);
-    return at;
-  }
-
   #fields(
     { core, bugs, exitRip }: { core: LoadingCore; bugs: AkarosBugs; exitRip: bigint },
     root: number,
-    controls: ReadonlyMap<ControlFieldName, number>,
+    controls: ChosenControls,
   ): readonly (readonly [VmcsFieldName, bigint | number])[] {
     const { state, vmx } = core.cpu;
-    const io = this.#bitmap(2, passThroughPorts);
-    // Bits for reads, then the same for writes; MSRs from C0000000H on take the second kilobyte of each.
-    const bit = (msr: number): number => (msr >= 0xc000_0000 ? 8192 + (msr & 0x1fff) : msr);
-    const passed = [...autoload, ...passThroughMsrs].map(bit);
-    const msr = this.#bitmap(1, [...passed, ...passed.map((at) => at + 16384)]);
+    const { memory } = this.#kernel;
+    const io = ioBitmaps(memory, passThroughPorts);
+    const msr = msrBitmap(memory, [...autoload, ...passThroughMsrs]);
     const segments = (["es", "ss", "ds", "fs", "gs"] as const).flatMap(
       (name) =>
         [
@@ -195,14 +170,14 @@ export class GuestCore {
     );
     // biome-ignore format: one row per fact
     return [
-      ...controls,
+      ...controls.words,
       ["control.ioBitmapA", io], ["control.ioBitmapB", io + pageBytes], ["control.msrBitmaps", msr],
       ["control.exitMsrStoreAddress", this.#guestMsrs], ["control.exitMsrStoreCount", autoload.length],
       ["control.entryMsrLoadAddress", this.#guestMsrs], ["control.entryMsrLoadCount", autoload.length],
       ["control.exitMsrLoadAddress", this.#hostMsrs], ["control.exitMsrLoadCount", autoload.length],
       ["control.eptPointer", this.#eptPointer],
       // Of another process's guest cores the EPT pointer tells it.
-      ...(controls.get("control.secondaryProcessorBased")! & controlMask("enableVPID") ? ([["control.vpid", this.id + 1]] as const) : []),
+      ...(controls.has("enableVPID") ? ([["control.vpid", this.id + 1]] as const) : []),
       ["control.postedInterruptNotificationVector", bugs.sharedNotification ? vector.POKE_CORE : vector.POSTED],
       ["control.postedInterruptDescriptorAddress", this.pages.postedDescriptor],
       ["control.virtualApicAddress", this.pages.virtualApic], ["control.apicAccessAddress", this.pages.apicAccess],

@@ -1,10 +1,10 @@
-import type { ControlFieldName } from "../../arch/vmx-controls.ts";
 import { type HostKernel, hostKernelBytes, type Thread } from "../host/host-kernel.ts";
+import type { ChosenControls } from "../host/vmx-controls.ts";
 import { VmxDoor, vmInstruction } from "../host/vmx-door.ts";
 import { UserContext } from "./context.ts";
 import { Core } from "./core.ts";
 import { vmExit } from "./exits.ts";
-import { controlWords, slot } from "./guest-core.ts";
+import { guestControls, slot } from "./guest-core.ts";
 import {
   type AkarosBugs, contextType, entryFailed, hw, KERNBASE, kernelExit, pageBytes, RPL, reflectedMark, userAddress, userGateDevice, vcpd, vector, vm, vmFlag,
 } from "./layout.ts"; // biome-ignore format: one list
@@ -40,7 +40,7 @@ export class Akaros {
   readonly cores: readonly Core[];
   readonly bugs: AkarosBugs;
   /** Undefined: this processor has not all that virtual machines need. */
-  readonly controls: ReadonlyMap<ControlFieldName, number> | undefined;
+  readonly controls: ChosenControls | undefined;
   /** Told of each call of the C part, before it acts. RDI, or RDX of a system call, is the frame. */
   observer: ((core: Core, entry: KernelEntry) => void) | undefined;
   /** Characters that guests print by VMCALL. */
@@ -74,7 +74,7 @@ export class Akaros {
       core.boot(linear(kernel.symbol("syscallEntry")));
       if (this.door.enterVmxOperation(core.cpu) !== vmInstruction.succeeded) throw new Error("VMXON failed");
     }
-    this.controls = controlWords(kernel.cpus[0]!, bugs);
+    this.controls = guestControls(kernel.cpus[0]!, bugs);
     kernel.pc.mmio.map(
       userGateDevice,
       pageBytes,

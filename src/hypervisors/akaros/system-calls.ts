@@ -1,5 +1,5 @@
-import type { ControlFieldName } from "../../arch/vmx-controls.ts";
 import type { HostKernel } from "../host/host-kernel.ts";
+import type { ChosenControls } from "../host/vmx-controls.ts";
 import type { VmxDoor } from "../host/vmx-door.ts";
 import type { Core } from "./core.ts";
 import { GuestCore } from "./guest-core.ts";
@@ -12,7 +12,7 @@ export interface CallKernel {
   readonly kernel: HostKernel;
   readonly door: VmxDoor;
   readonly bugs: AkarosBugs;
-  readonly controls: ReadonlyMap<ControlFieldName, number> | undefined;
+  readonly controls: ChosenControls | undefined;
   allocateFrames(bytes: number): number;
   finalize(core: Core): void;
   poke(process: Process, id: number): void;

@@ -3,9 +3,8 @@ import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
 import type { PcOutputs } from "../../machine/pc-doors.ts";
 import { generalRegisters, segmentRegisters } from "../../state/layout.ts";
+import { noPins } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
-import { guestSegments } from "../host/guest-memory-map.ts";
-import { hostKernelBytes } from "../host/host-kernel.ts";
 import { guestRefusal, VirtualMachine } from "../host/virtual-machine.ts";
 import { VmxDoor } from "../host/vmx-door.ts";
 import { UserProcess } from "./user-process.ts";
@@ -47,7 +46,7 @@ export class BhyveMachine extends VirtualMachine {
   ) {
     super(bootable, outputs, kept);
     const { kernel, memory, board } = this;
-    const { processors, memoryBytes } = bootable.configuration;
+    const { processors } = bootable.configuration;
     this.door = new VmxDoor(kernel);
     const ops = new VmxBackend(kernel, this.door, mode);
     const initialised = ops.init();
@@ -66,14 +65,13 @@ export class BhyveMachine extends VirtualMachine {
       isEnded: () => this.stop !== undefined,
       ...(unimplemented === undefined ? {} : { unimplemented }),
     });
-    const segments = guestSegments(kernel.pc.guest, hostKernelBytes, memoryBytes);
-    if (segments === undefined) throw new Error("the host has less memory than it was made with");
-    for (const { guest, host, length } of segments) vm.mapMemory(guest, host, length);
+    for (const { guest, host, length } of this.guestSegments) vm.mapMemory(guest, host, length);
   }
 
   /** What the virtual local APIC of a virtual processor drives. */
   protected override pins(index: number): ProcessorPins {
     return {
+      ...noPins,
       interruptRequest: (pending) => {
         if (pending) this.vm?.notify(index);
       },
@@ -84,8 +82,6 @@ export class BhyveMachine extends VirtualMachine {
         vcpu.waitsForSipi = index !== 0;
       },
       startup: (vector) => this.#startUp(index, vector),
-      smi: () => {},
-      apicPage: () => {},
     };
   }
 

@@ -1,9 +1,9 @@
 import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { access as rights } from "../../arch/descriptors.ts";
 import { eptViolation } from "../../arch/ept-entries.ts";
-import { decode, MAXIMUM_LENGTH } from "../../isa/decode.ts";
 import type { DecodeMode, Instruction } from "../../isa/instruction.ts";
-import { type GuestPaging, guestPhysical } from "../host/guest-paging.ts";
+import { guestInstruction } from "../host/guest-instruction.ts";
+import type { GuestPaging } from "../host/guest-paging.ts";
 import {
   effectiveAddress,
   type MmioAccess,
@@ -31,22 +31,6 @@ const decodeMode = ({ door, cpu }: ExitAtHand, { cr0, efer }: GuestPaging): Deco
   return { codeSize: size, stackSize: size, realLike: (cr0 & CR0.PE) === 0n };
 };
 
-/** The bytes at the guest's RIP, as far as they are mapped. */
-const fetch = (at: ExitAtHand, guest: GuestPaging, linear: bigint): Uint8Array => {
-  const bytes = new Uint8Array(MAXIMUM_LENGTH);
-  const { around } = at.vcpu;
-  const memory = { read32: (address: number) => around.readMemory32(address) };
-  let have = 0;
-  while (have < MAXIMUM_LENGTH) {
-    const address = guestPhysical(memory, guest, linear + BigInt(have));
-    if (address === undefined) break;
-    const count = Math.min(MAXIMUM_LENGTH - have, 4096 - (address % 4096));
-    bytes.set(around.readMemory(address, count), have);
-    have += count;
-  }
-  return bytes.subarray(0, have);
-};
-
 /** What the first version's table of opcodes held. */
 const historicKinds: ReadonlySet<string> = new Set(["load", "store", "AND", "OR"]);
 
@@ -57,9 +41,13 @@ const fetchInstruction = (at: ExitAtHand, guest: GuestPaging): Instruction | und
   if (mode === "historic" && (how.codeSize !== 64 || (guest.cr4 & CR4.PAE) === 0n)) return undefined;
   const rip = door.read64(cpu, field.rip);
   const linear = how.codeSize === 64 ? rip : (rip + door.read64(cpu, field.csBase)) & 0xffff_ffffn;
-  const bytes = fetch(at, guest, linear);
-  const decoded = decode(bytes, 0, bytes.length, how, (feature) => cpu.processor.model.has(feature));
-  if (!("row" in decoded)) return undefined;
+  const { around } = at.vcpu;
+  const memory = {
+    read32: (address: number) => around.readMemory32(address),
+    readBytes: (address: number, length: number) => around.readMemory(address, length),
+  };
+  const decoded = guestInstruction(memory, guest, linear, how, cpu.processor.model);
+  if (decoded === undefined) return undefined;
   // The length of an exit by an access to memory is not promised; 0 says that there is none. The first version relied on it.
   const length = door.read32(cpu, field.instructionLength);
   return mode === "historic" && length !== 0 && length !== decoded.length ? undefined : decoded;

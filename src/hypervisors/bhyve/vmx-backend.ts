@@ -1,10 +1,11 @@
 import { CR0, IA32_EFER } from "../../arch/control-registers.ts";
 import type { VmcsFieldName } from "../../arch/vmcs-fields.ts";
 import { type ControlKey, controlMask } from "../../arch/vmx-controls.ts";
-import { EptTables, memoryType } from "../host/ept-tables.ts";
+import { EptTables, eptOptions, memoryType } from "../host/ept-tables.ts";
 import { hostSelector } from "../host/host-image.ts";
 import type { HostKernel, Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
+import { msrBitmap } from "../host/permission-bitmaps.ts";
 import { fieldSlot, type VmxDoor } from "../host/vmx-door.ts";
 import { Context, contextLayout, guestRegisters } from "./context.ts";
 import { isNmi, triage } from "./exits.ts";
@@ -17,7 +18,6 @@ import {
 import { blocking, entryEvent, field, type VmxMachine, type VmxVcpu } from "./vmx-vcpu.ts";
 import { contextSymbols, runGuest, setjmpReturn, worldSwitch } from "./world-switch.ts";
 
-const pageBytes = 4096;
 const msrAreaBytes = 64 * 16;
 const IA32_KERNEL_GS_BASE = 0xc000_0102;
 /** MSRs that the guest reads and writes without a VM exit: VM entry and VM exit switch them, or the MSR area. */
@@ -90,14 +90,9 @@ export class VmxBackend implements VmmOps<VmxMachine> {
     const cpu = this.#kernel.cpus[0]!;
     if (this.#words === undefined) return "ENXIO";
     if (vcpus.length > VM_MAXCPU) return "EINVAL";
-    const ept = new EptTables(memory, {
-      has1GPages: cpu.vmx.capability.has("ept1GPages"),
-      has2MPages: cpu.vmx.capability.has("ept2MPages"),
-    });
+    const ept = new EptTables(memory, eptOptions(cpu.vmx.capability));
     const regions = vcpus.map(() => this.door.newRegion(cpu));
-    const bitmap = memory.allocate(pageBytes);
-    memory.write(bitmap, new Uint8Array(pageBytes).fill(0xff));
-    for (const msr of passedThrough) this.#passThrough(bitmap, msr);
+    const bitmap = msrBitmap(memory, passedThrough);
     const areas = vcpus.map(() => memory.allocate(msrAreaBytes, 16));
     const contexts = vcpus.map(
       ({ index }) => new Context(memory, memory.allocate(contextLayout.bytes, 16), index),
@@ -119,16 +114,6 @@ export class VmxBackend implements VmmOps<VmxMachine> {
     });
     for (const vcpu of made) this.#initVmcs(cpu, vcpu, ept, bitmap, areas[vcpu.index]!);
     return { ept, vcpus: made };
-  }
-
-  #passThrough(bitmap: number, msr: number): void {
-    const { memory } = this.#kernel;
-    const part = msr >= 0xc000_0000 ? 1024 : 0;
-    const bit = msr & 0x1fff;
-    for (const half of [0, 2048]) {
-      const at = bitmap + half + part + ((bit >>> 5) << 2);
-      memory.write32(at, memory.read32(at) & ~(1 << (bit & 31)));
-    }
   }
 
   #initVmcs(cpu: HostProcessor, vcpu: VmxVcpu, ept: EptTables, bitmap: number, area: number): void {

@@ -1,4 +1,5 @@
 import { eptEntry } from "../../arch/ept-entries.ts";
+import type { VmxCapabilities } from "../../vmx/capabilities.ts";
 import type { HostMemory } from "./host-memory.ts";
 
 export const eptPermission = { read: eptEntry.R, write: eptEntry.W, execute: eptEntry.X } as const;
@@ -16,6 +17,12 @@ export interface EptOptions {
   readonly has1GPages: boolean;
   readonly has2MPages: boolean;
 }
+
+/** What a processor's capabilities allow. */
+export const eptOptions = (capability: VmxCapabilities): EptOptions => ({
+  has1GPages: capability.has("ept1GPages"),
+  has2MPages: capability.has("ept2MPages"),
+});
 
 export interface EptMapping {
   readonly guest: number;

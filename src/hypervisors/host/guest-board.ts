@@ -26,6 +26,16 @@ export interface BoardSurroundings {
   halt(stop: PcStop): void;
 }
 
+/** What a local APIC drives where nobody listens. */
+export const noPins: ProcessorPins = {
+  interruptRequest() {},
+  nmi() {},
+  init() {},
+  startup() {},
+  smi() {},
+  apicPage() {},
+};
+
 /** As on the machine itself. */
 const deviceAccessNs = 500;
 

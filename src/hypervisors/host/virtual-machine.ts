@@ -11,7 +11,7 @@ import type { BootableMachine } from "../../machine/boot-machine.ts";
 import type { Pc } from "../../machine/pc.ts";
 import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
 import { GuestBoard } from "./guest-board.ts";
-import { GuestMemoryMap } from "./guest-memory-map.ts";
+import { GuestMemoryMap, guestSegments, type MemorySegment } from "./guest-memory-map.ts";
 import { HostKernel, hostKernelBytes } from "./host-kernel.ts";
 import { type SwitchStep, SwitchTrace } from "./switch-trace.ts";
 
@@ -72,6 +72,7 @@ export abstract class VirtualMachine implements ImageRunner {
   readonly board: GuestBoard;
   /** Why the guest's machine has stopped. */
   stop: PcStop | undefined;
+  readonly #guestBytes: number;
   #isInterrupted = false;
   #trace: SwitchTrace | undefined;
 
@@ -86,6 +87,7 @@ export abstract class VirtualMachine implements ImageRunner {
       ...(unimplemented === undefined ? {} : { unimplemented }),
     });
     this.kernel = kernel;
+    this.#guestBytes = configuration.memoryBytes;
     this.memory = new GuestMemoryMap(kernel.pc.guest);
     this.board = new GuestBoard({
       configuration,
@@ -99,6 +101,14 @@ export abstract class VirtualMachine implements ImageRunner {
       },
       halt: (stop) => this.end(stop),
     });
+  }
+
+  /** Where in the machine's memory the guest's is. */
+  protected get guestSegments(): readonly MemorySegment[] {
+    const { guest } = this.kernel.pc;
+    const segments = guestSegments(guest, hostKernelBytes, this.#guestBytes);
+    if (segments === undefined) throw new Error("the host has less memory than it was made with");
+    return segments;
   }
 
   /** What the virtual local APIC of a virtual processor drives; the board asks while it is made. */

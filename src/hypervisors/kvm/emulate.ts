@@ -121,7 +121,7 @@ export const emulateStringIo = (vcpu: ExitingVcpu, port: number, size: 1 | 2 | 4
   if (vcpu.devices?.ownsPort(port)) return store(vcpu.devices.readPort(port, size));
   run.exitReason = KvmExit.IO;
   Object.assign(run.io, { isOut: false, size, port, count: 1 });
-  vcpu.complete = () => store(readBuffer(vcpu, size));
+  vcpu.complete = () => store(run.ioValue(size));
   return 0;
 };
 
@@ -130,7 +130,3 @@ const setPart = (vmx: ExitingVcpu["vmx"], number: number, value: bigint, size: n
   const kept = size === 16 ? vmx.register(number) & ~0xffffn : 0n;
   vmx.setRegister(number, kept | BigInt.asUintN(size, value));
 };
-
-/** What the user has put into the data of an IO exit. */
-export const readBuffer = ({ run: { buffer } }: ExitingVcpu, size: 1 | 2 | 4): number =>
-  size === 1 ? buffer.getUint8(0) : size === 2 ? buffer.getUint16(0, true) : buffer.getUint32(0, true);

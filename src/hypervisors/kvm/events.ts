@@ -1,5 +1,6 @@
 import { Exception } from "../../arch/exceptions.ts";
 import { RFLAGS } from "../../arch/flags.ts";
+import { isDoubleFault } from "../../cpu/exceptions.ts";
 import { blockingBy, controlBit, eventType, field, interruption } from "../host/vmcs-slots.ts";
 import type { FieldSlot } from "../host/vmx-door.ts";
 
@@ -59,7 +60,7 @@ export class EventQueues {
     this.#world.requestEvent();
     // SDM Vol. 3, "Double Fault Exception": two contributory exceptions, or a page fault and one of them.
     if (before === Exception.DF) this.#world.tripleFault();
-    if (before < 0 || !isDouble(before, vector)) return;
+    if (before < 0 || !isDoubleFault(before, vector)) return;
     exception.vector = Exception.DF;
     exception.hasErrorCode = true;
     exception.errorCode = 0;
@@ -204,12 +205,3 @@ export class EventQueues {
     else this.queueInterrupt(vector, type === eventType.softwareInterrupt);
   }
 }
-
-const contributory = new Set<number>([
-  Exception.DE, Exception.TS, Exception.NP, Exception.SS, Exception.GP,
-]); // biome-ignore format: one list
-
-const isDouble = (first: number, second: number): boolean =>
-  contributory.has(second)
-    ? contributory.has(first) || first === Exception.PF
-    : first === Exception.PF && second === Exception.PF;

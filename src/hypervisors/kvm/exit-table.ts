@@ -7,7 +7,7 @@ import { cpl } from "../../cpu/mode.ts";
 import { switchTask, type TaskSwitchCause } from "../../cpu/task-switch.ts";
 import { loadState } from "../host/guest-state.ts";
 import { eventType, field, interruption } from "../host/vmcs-slots.ts";
-import { emulateInstruction, emulateStringIo, injectFault, readBuffer } from "./emulate.ts";
+import { emulateInstruction, emulateStringIo, injectFault } from "./emulate.ts";
 import { type ExitingVcpu, exitIo, internalError } from "./exiting-vcpu.ts";
 import { InternalError, KvmExit, MpState } from "./kvm-run.ts";
 import {
@@ -143,7 +143,7 @@ const ioInstruction: ExitHandler = (vcpu) => {
   if (devices?.ownsPort(port)) return finish(devices.readPort(port, size));
   vcpu.run.exitReason = KvmExit.IO;
   Object.assign(vcpu.run.io, { isOut: false, size, port, count: 1 });
-  vcpu.complete = () => finish(readBuffer(vcpu, size));
+  vcpu.complete = () => finish(vcpu.run.ioValue(size));
   return 0;
 };
 

@@ -1,6 +1,5 @@
 import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
 import { highest } from "../../devices/vector-set.ts";
-import { memoryMap } from "../../machine/board-map.ts";
 import { applyInitialState } from "../../machine/boot/initial-state.ts";
 import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
 import type { BootableMachine } from "../../machine/boot-machine.ts";
@@ -9,10 +8,9 @@ import { CpuState } from "../../state/cpu-state.ts";
 import { stateBytes } from "../../state/layout.ts";
 import type { GuestBoard } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
-import { guestSegments } from "../host/guest-memory-map.ts";
-import { hostKernelBytes, type Thread } from "../host/host-kernel.ts";
+import type { Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
-import type { KernelDevices } from "../host/kernel-devices.ts";
+import { interruptChips } from "../host/kernel-devices.ts";
 import { guestRefusal, VirtualMachine } from "../host/virtual-machine.ts";
 import { type Irqchip, Kvm, type KvmVcpu, type KvmVm, vcpuPins } from "./kvm.ts";
 import { errno, KvmExit } from "./kvm-run.ts";
@@ -22,32 +20,12 @@ import { KvmSystem } from "./kvm-system.ts";
 
 export type KvmMode = "fixed" | "historic";
 
-/** Ports of chips that KVM has in the kernel: the 8259s, and the 8254 with its gate. */
-const kernelPorts = new Set([0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x41, 0x42, 0x43, 0x61]);
-const pageBytes = 4096;
 const leaf = { features: 1, topology: 0xb } as const;
 const initialApicId = 24;
 
 /** The interrupt controllers of a board as KVM's own. */
 const irqchipOf = (board: GuestBoard): Irqchip => ({
-  devices: (index): KernelDevices => {
-    const apic = board.apics[index]!;
-    const isApic = (address: number): boolean =>
-      apic.page !== undefined && address >= apic.page && address < apic.page + pageBytes;
-    return {
-      ownsPort: (port) => kernelPorts.has(port),
-      ownsMemory: (address) =>
-        isApic(address) || (address >= memoryMap.ioApic && address < memoryMap.ioApic + pageBytes),
-      readPort: (port, size) => board.readPort(port, size),
-      writePort: (port, value, size) => board.writePort(port, value, size),
-      readMemory: (address, size) =>
-        isApic(address) ? apic.read(address % pageBytes, size) : board.readMemory(address, size),
-      writeMemory: (address, value, size) => {
-        if (isApic(address)) apic.write(address % pageBytes, value, size);
-        else board.writeMemory(address, value, size);
-      },
-    };
-  },
+  devices: (index) => interruptChips(board, index),
   apic: (index) => board.apics[index]!,
   highestRequest: (index) => highest(board.apics[index]!.state.IRR) ?? -1,
   line: (irq) => board.chipset.ioApic.pin(irq),
@@ -97,17 +75,9 @@ export class KvmMachine extends VirtualMachine {
     const kvm = new Kvm(system);
     this.vm = kvm.createVm(this.memory);
     this.vm.createIrqchip(irqchipOf(this.board));
-    const segments = guestSegments(kernel.pc.guest, hostKernelBytes, bootable.configuration.memoryBytes);
-    if (segments === undefined) throw new Error("the host has less memory than it was made with");
-    segments.forEach(({ guest, host, length }, slot) => {
-      const region = {
-        slot,
-        logsDirtyPages: false,
-        guestPhysAddr: guest,
-        memorySize: length,
-        userspaceAddr: host,
-      };
-      if (this.vm.setUserMemoryRegion(region) !== 0)
+    this.guestSegments.forEach(({ guest, host, length }, slot) => {
+      const region = { slot, guestPhysAddr: guest, memorySize: length, userspaceAddr: host };
+      if (this.vm.setUserMemoryRegion({ ...region, logsDirtyPages: false }) !== 0)
         throw new Error("a memory slot of the guest was refused");
     });
     this.#boot(kvm, bootable);
@@ -208,11 +178,7 @@ export class KvmMachine extends VirtualMachine {
 
   #port({ run }: KvmVcpu): void {
     const { isOut, size, port } = run.io;
-    const { buffer } = run;
-    if (isOut) {
-      const value =
-        size === 1 ? buffer.getUint8(0) : size === 2 ? buffer.getUint16(0, true) : buffer.getUint32(0, true);
-      this.board.writePort(port, value, size);
-    } else buffer.setUint32(0, this.board.readPort(port, size), true);
+    if (isOut) this.board.writePort(port, run.ioValue(size), size);
+    else run.buffer.setUint32(0, this.board.readPort(port, size), true);
   }
 }

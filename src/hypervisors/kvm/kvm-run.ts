@@ -34,6 +34,15 @@ export class KvmRun {
   /** IO: `count` accesses of `size` bytes; `buffer` has what is written, and takes what is read. */
   readonly io = { isOut: false, size: 1 as 1 | 2 | 4, port: 0, count: 0 };
   readonly buffer = new DataView(new ArrayBuffer(4096));
+  /** What the user, or KVM, has put into the data of an IO exit. */
+  ioValue(size: 1 | 2 | 4): number {
+    const { buffer } = this;
+    return size === 1
+      ? buffer.getUint8(0)
+      : size === 2
+        ? buffer.getUint16(0, true)
+        : buffer.getUint32(0, true);
+  }
   /** DEBUG. */
   readonly debug = { exception: 0, pc: 0n, dr6: 0n, dr7: 0n };
   /** MMIO: `value` has what is written, and takes what is read. */

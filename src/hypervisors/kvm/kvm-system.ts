@@ -4,9 +4,10 @@ import { RandomBits } from "../../machine/random-bits.ts";
 import { hostSelector, trapFrame } from "../host/host-image.ts";
 import type { HostKernel } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
+import { ioBitmaps, msrBitmap } from "../host/permission-bitmaps.ts";
+import { type ChosenControls, chooseControls } from "../host/vmx-controls.ts";
 import { VmxDoor, vmInstruction } from "../host/vmx-door.ts";
-import { type Controls, chooseControls } from "./controls.ts";
-import { type CpuidEntry, supportedCpuid } from "./cpuid.ts";
+import { wantedControls } from "./controls.ts";
 import { errno } from "./kvm-run.ts";
 import { passedMsrs } from "./msr-lists.ts";
 import { type Quirks, quirksOf } from "./quirks.ts";
@@ -23,7 +24,8 @@ export interface KvmOptions {
   readonly reportUnimplemented?: (what: string) => void;
 }
 
-const pageBytes = 4096;
+/** Written for delay, and nothing else. */
+const delayPort = 0x80;
 /** The data segments of a process: what DS and ES hold when KVM is called. */
 export const processDataSegment = hostSelector.userData | 3;
 
@@ -31,10 +33,9 @@ export const processDataSegment = hostSelector.userData | 3;
 export class KvmSystem {
   readonly kernel: HostKernel;
   readonly door: VmxDoor;
-  readonly controls: Controls;
+  readonly controls: ChosenControls;
   readonly quirks: Quirks;
   readonly residency: Residency;
-  /** Two pages: all ports exit but the one that is written for delay. */
   readonly ioBitmaps: number;
   readonly msrBitmap: number;
   /** NMIs that the host's handler has had. */
@@ -50,7 +51,7 @@ export class KvmSystem {
   readonly #report: ((what: string) => void) | undefined;
   #vpids = 0;
 
-  private constructor(kernel: HostKernel, controls: Controls, options: KvmOptions) {
+  private constructor(kernel: HostKernel, controls: ChosenControls, options: KvmOptions) {
     this.kernel = kernel;
     this.controls = controls;
     this.door = new VmxDoor(kernel);
@@ -61,15 +62,15 @@ export class KvmSystem {
     kernel.place("KVM world switch", options.worldSwitch?.(text) ?? text);
     kernel.place("KVM", lazyStubs(kernel.pc.configuration.model.has("XSAVE")));
     this.residency = new Residency(kernel, this.door);
-    this.ioBitmaps = this.#ioBitmaps();
-    this.msrBitmap = this.#msrBitmap();
+    this.ioBitmaps = ioBitmaps(kernel.memory, [delayPort]);
+    this.msrBitmap = msrBitmap(kernel.memory, passedMsrs);
     this.#trapHandlers();
   }
 
   /** Load the module; an error where the processors are not up to it. */
   static load(kernel: HostKernel, options: KvmOptions = {}): KvmSystem | number {
     const [first] = kernel.cpus;
-    const controls = chooseControls(first!.vmx.capability, options.without);
+    const controls = chooseControls(first!.vmx.capability, wantedControls, options.without);
     if (controls === undefined) return errno.ENODEV;
     const system = new KvmSystem(kernel, controls, options);
     for (const cpu of kernel.cpus) if (!system.#enable(cpu)) return errno.EBUSY;
@@ -95,28 +96,6 @@ export class KvmSystem {
   emergencyDisable(cpu: HostProcessor): void {
     this.isRebooting = true;
     this.door.vmxoff(cpu);
-  }
-
-  #ioBitmaps(): number {
-    const { memory } = this.kernel;
-    const at = memory.allocate(2 * pageBytes);
-    memory.write(at, new Uint8Array(2 * pageBytes).fill(0xff));
-    memory.write(at + (0x80 >> 3), Uint8Array.of(0xfe));
-    return at;
-  }
-
-  /** Reads of low MSRs, of high ones, writes of low ones, of high ones: a quarter of the page each. */
-  #msrBitmap(): number {
-    const { memory } = this.kernel;
-    const at = memory.allocate(pageBytes);
-    const bits = new Uint8Array(pageBytes).fill(0xff);
-    for (const index of passedMsrs)
-      for (const half of [0, 0x800]) {
-        const low = index & 0x1fff;
-        bits[half + (index >= 0xc000_0000 ? 0x400 : 0) + (low >> 3)]! &= ~(1 << (low & 7));
-      }
-    memory.write(at, bits);
-    return at;
   }
 
   #trapHandlers(): void {
@@ -156,12 +135,5 @@ export class KvmSystem {
   }
   reportUnimplemented(what: string): void {
     this.#report?.(what);
-  }
-
-  /** KVM_GET_SUPPORTED_CPUID, of a processor that is at hand. */
-  supportedCpuid(): CpuidEntry[] {
-    const { processor } = this.kernel.cpus[0]!;
-    processor.select();
-    return supportedCpuid(processor);
   }
 }

@@ -6,22 +6,24 @@ import { Fault } from "../../cpu/fault.ts";
 import { Access, walkLinear } from "../../cpu/page-walk.ts";
 import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
 import type { CpuState } from "../../state/cpu-state.ts";
-import { type GeneralRegister, generalRegisters, segmentRegisters } from "../../state/layout.ts";
+import { generalRegisters, segmentRegisters } from "../../state/layout.ts";
+import { eptOptions } from "../host/ept-tables.ts";
+import { noPins } from "../host/guest-board.ts";
 import { UserApic } from "../host/guest-core.ts";
 import { GuestMemoryMap } from "../host/guest-memory-map.ts";
-import { loadState } from "../host/guest-state.ts";
+import { type CpuidEntry, guestModel } from "../host/guest-model.ts";
+import { loadState, storeRegisters } from "../host/guest-state.ts";
 import type { Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import type { KernelDevices } from "../host/kernel-devices.ts";
-import { field } from "../host/vmcs-slots.ts";
-import { type CpuidEntry, guestModel } from "./cpuid.ts";
+import { supportedCpuid } from "./cpuid.ts";
 import { readGuestMsr, writeGuestMsr } from "./guest-msrs.ts";
 import { errno, type KvmRun, type MpState } from "./kvm-run.ts";
 import type { KvmSystem } from "./kvm-system.ts";
 import { passedMsrs, sharedMsrs } from "./msr-lists.ts";
 import { VcpuLoop } from "./vcpu.ts";
 import { area, fpuBytes } from "./vcpu-area.ts";
-import { Request } from "./vcpu-vmx.ts";
+import { Request, type VcpuVmx } from "./vcpu-vmx.ts";
 import { type MemoryRegion, VmMemory } from "./vm-memory.ts";
 
 /** /dev/kvm: a system makes virtual machines, these make virtual processors, and KVM_RUN runs one until it has something to say. */
@@ -31,7 +33,8 @@ const extensions: Readonly<Record<string, number>> = {
   IRQCHIP: 1, HLT: 1, USER_MEMORY: 1, SET_TSS_ADDR: 1, EXT_CPUID: 1, NR_VCPUS: 8, NR_MEMSLOTS: 32, MP_STATE: 1, USER_NMI: 1, XSAVE: 1,
 }; // biome-ignore format: one list
 
-export type KvmRegs = Record<GeneralRegister | "RIP" | "RFLAGS", bigint>;
+const regNames = [...generalRegisters, "RIP", "RFLAGS"] as const;
+export type KvmRegs = Record<(typeof regNames)[number], bigint>;
 const tables = ["GDTR", "IDTR"] as const;
 const sregNames = [
   "CR0", "CR3", "CR4", "IA32_EFER",
@@ -42,6 +45,15 @@ const sregNames = [
 export type KvmSregs = Pick<CpuState, (typeof sregNames)[number] | "CR2"> & {
   readonly CR8: number;
   readonly apicBase: bigint;
+};
+
+/** Those of the named values that a caller has given become the state's. */
+const take = <Name extends keyof CpuState>(
+  state: CpuState,
+  names: readonly Name[],
+  values: { readonly [N in Name]?: CpuState[N] | undefined },
+): void => {
+  for (const name of names) if (values[name] !== undefined) Object.assign(state, { [name]: values[name] });
 };
 
 /** Interrupt controllers in the kernel: the chips, one local APIC for each virtual processor, and the lines into them. */
@@ -66,11 +78,7 @@ export class KvmVm {
   constructor(kvm: KvmSystem, map: GuestMemoryMap) {
     this.kvm = kvm;
     const { memory, cpus } = kvm.kernel;
-    const { capability } = cpus[0]!.vmx;
-    this.memory = new VmMemory(memory, map, {
-      has1GPages: capability.has("ept1GPages"),
-      has2MPages: capability.has("ept2MPages"),
-    });
+    this.memory = new VmMemory(memory, map, eptOptions(cpus[0]!.vmx.capability));
   }
 
   /** KVM_CREATE_VCPU, on a processor that is in no call: the virtual processor, or an error. */
@@ -123,12 +131,11 @@ export class KvmVm {
 
 /** What a local APIC in the kernel drives; the virtual processor may come after it. */
 export const vcpuPins = (vcpu: () => KvmVcpu | undefined): ProcessorPins => ({
+  ...noPins,
   interruptRequest: (pending) => vcpu()?.loop.interruptRequest(pending),
   nmi: () => vcpu()?.nmi(),
   init: () => vcpu()?.loop.signalInit(),
   startup: (vector) => vcpu()?.loop.signalStartup(vector),
-  smi() {},
-  apicPage() {},
 });
 
 /** A virtual processor and its ioctls. But for `ioctlRun` they answer at once; `cpu` is the processor that the caller runs on. */
@@ -167,10 +174,9 @@ export class KvmVcpu {
       () => devices,
       cpu,
     );
-    this.#loaded(cpu, () => {
-      this.loop.vmx.setUpVmcs();
-      this.loop.vmx.reset();
-      return 0;
+    this.#loaded(cpu, (vmx) => {
+      vmx.setUpVmcs();
+      vmx.reset();
     });
   }
 
@@ -183,40 +189,36 @@ export class KvmVcpu {
     return this.loop.ioctlRun(cpu);
   }
 
-  /** vcpu_load, do something, vcpu_put. */
-  #loaded(cpu: HostProcessor, act: () => number): number {
+  /** vcpu_load, do something, vcpu_put: what it gives, or an error. */
+  #loaded<Result>(cpu: HostProcessor, act: (vmx: VcpuVmx) => Result): Result | number {
     if (this.loop.isRunning) return errno.EBUSY;
     // The first time the VMCS is of no processor yet: it must be clear.
     if (this.loop.vmx.home === undefined) this.#vm.kvm.door.vmclear(cpu, this.loop.vmx.vmcs);
     if (!this.loop.load(cpu).next().done) return errno.EBUSY;
-    const result = act();
+    const result = act(this.loop.vmx);
     this.loop.put();
     return result;
+  }
+  /** The same with all registers in the emulated state. */
+  #inState<Result>(cpu: HostProcessor, act: (vmx: VcpuVmx, state: CpuState) => Result): Result | number {
+    return this.#loaded(cpu, (vmx) => {
+      loadState(vmx.core.state, vmx);
+      return act(vmx, vmx.core.state);
+    });
   }
 
   /** KVM_GET_REGS */
   getRegs(cpu: HostProcessor): KvmRegs | number {
-    const regs = {} as KvmRegs;
-    const { vmx } = this.loop;
-    const failed = this.#loaded(cpu, () => {
-      generalRegisters.forEach((name, number) => {
-        regs[name] = vmx.register(number);
-      });
-      regs.RIP = vmx.register(16);
-      regs.RFLAGS = vmx.read64(field["guest.rflags"]);
-      return 0;
-    });
-    return failed || regs;
+    return this.#inState(
+      cpu,
+      (_vmx, state) => Object.fromEntries(regNames.map((name) => [name, state[name]])) as KvmRegs,
+    );
   }
   /** KVM_SET_REGS: an exception on its way is forgotten. */
   setRegs(cpu: HostProcessor, regs: Partial<KvmRegs>): number {
-    const { vmx } = this.loop;
-    return this.#loaded(cpu, () => {
-      generalRegisters.forEach((name, number) => {
-        if (regs[name] !== undefined) vmx.setRegister(number, regs[name]);
-      });
-      if (regs.RIP !== undefined) vmx.setRegister(16, regs.RIP);
-      if (regs.RFLAGS !== undefined) vmx.write64(field["guest.rflags"], regs.RFLAGS);
+    return this.#inState(cpu, (vmx, state) => {
+      take(state, regNames, regs);
+      storeRegisters(state, vmx);
       vmx.events.exception.pending = false;
       return 0;
     });
@@ -224,28 +226,17 @@ export class KvmVcpu {
 
   /** KVM_GET_SREGS */
   getSregs(cpu: HostProcessor): KvmSregs | number {
-    const { vmx } = this.loop;
-    const { core } = vmx;
-    const { state } = core;
-    const failed = this.#loaded(cpu, () => {
-      loadState(state, vmx);
-      return 0;
-    });
-    if (failed) return failed;
-    const plain = Object.fromEntries(sregNames.map((name) => [name, state[name]])) as KvmSregs;
-    const apicBase = core.apic.readMsr(0x1b) ?? 0n;
-    return { ...plain, CR2: vmx.cr2, CR8: core.apic.taskPriorityClass, apicBase };
+    return this.#inState(cpu, ({ cr2, core }, state) => ({
+      ...(Object.fromEntries(sregNames.map((name) => [name, state[name]])) as KvmSregs),
+      CR2: cr2,
+      CR8: core.apic.taskPriorityClass,
+      apicBase: core.apic.readMsr(0x1b) ?? 0n,
+    }));
   }
   /** KVM_SET_SREGS */
   setSregs(cpu: HostProcessor, sregs: Partial<KvmSregs>): number {
-    const { vmx } = this.loop;
-    const { state } = vmx.core;
-    return this.#loaded(cpu, () => {
-      loadState(state, vmx);
-      for (const name of sregNames) {
-        const value = sregs[name];
-        if (value !== undefined) Object.assign(state, { [name]: value });
-      }
+    return this.#inState(cpu, (vmx, state) => {
+      take(state, sregNames, sregs);
       const isLong = (state.CR0 & CR0.PG) !== 0n && (state.IA32_EFER & IA32_EFER.LME) !== 0n;
       state.IA32_EFER = isLong ? state.IA32_EFER | IA32_EFER.LMA : state.IA32_EFER & ~IA32_EFER.LMA;
       vmx.cr2 = sregs.CR2 ?? vmx.cr2;
@@ -257,13 +248,9 @@ export class KvmVcpu {
 
   /** KVM_TRANSLATE: the guest-physical address of a linear one; undefined: it has none. */
   translate(cpu: HostProcessor, linear: bigint): number | undefined {
-    const { vmx } = this.loop;
-    this.#loaded(cpu, () => {
-      loadState(vmx.core.state, vmx);
-      return 0;
-    });
+    this.#inState(cpu, () => 0);
     this.loop.bus.restart();
-    const walked = walkLinear(vmx.core, linear, Access.READ);
+    const walked = walkLinear(this.loop.vmx.core, linear, Access.READ);
     return walked instanceof Fault ? undefined : walked.address;
   }
 
@@ -284,21 +271,15 @@ export class KvmVcpu {
 
   /** KVM_GET_MSRS: values in order, up to the first that there is not. */
   getMsrs(cpu: HostProcessor, indices: readonly number[]): bigint[] {
-    const values: bigint[] = [];
-    this.#loaded(cpu, () => {
-      for (const index of indices) {
-        const value = readGuestMsr(this.loop.vmx, index);
-        if (value === undefined) break;
-        values.push(value);
-      }
-      return 0;
-    });
-    return values;
+    const values = this.#loaded(cpu, (vmx) => indices.map((index) => readGuestMsr(vmx, index)));
+    if (typeof values === "number") return [];
+    const end = values.indexOf(undefined);
+    return values.slice(0, end < 0 ? values.length : end) as bigint[];
   }
   /** KVM_SET_MSRS: how many were set before the first that cannot be. */
   setMsrs(cpu: HostProcessor, entries: readonly (readonly [index: number, value: bigint])[]): number {
-    return this.#loaded(cpu, () => {
-      const failed = entries.findIndex(([index, value]) => !writeGuestMsr(this.loop.vmx, index, value));
+    return this.#loaded(cpu, (vmx) => {
+      const failed = entries.findIndex(([index, value]) => !writeGuestMsr(vmx, index, value));
       return failed < 0 ? entries.length : failed;
     });
   }
@@ -307,8 +288,8 @@ export class KvmVcpu {
   setCpuid(cpu: HostProcessor, entries: readonly CpuidEntry[]): number {
     if (entries.length > 100) return errno.E2BIG;
     this.#model = guestModel(this.#vm.kvm.kernel.pc.configuration.model, entries, () => this.loop.vmx);
-    return this.#loaded(cpu, () => {
-      this.loop.vmx.updateSecondary();
+    return this.#loaded(cpu, (vmx) => {
+      vmx.updateSecondary();
       return 0;
     });
   }
@@ -361,6 +342,8 @@ export class Kvm {
   }
   /** KVM_GET_SUPPORTED_CPUID */
   supportedCpuid(): CpuidEntry[] {
-    return this.system.supportedCpuid();
+    const { processor } = this.system.kernel.cpus[0]!;
+    processor.select();
+    return supportedCpuid(processor);
   }
 }

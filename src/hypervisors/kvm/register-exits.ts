@@ -2,6 +2,7 @@ import { CR0 } from "../../arch/control-registers.ts";
 import { DR6, DR7 } from "../../arch/debug-registers.ts";
 import { Exception } from "../../arch/exceptions.ts";
 import { readControlRegister, writeControlRegister, writeXCR0 } from "../../cpu/control-registers.ts";
+import { debugRegisterNumber, readDebugRegister, writeDebugRegister } from "../../cpu/debug-registers.ts";
 import { Fault } from "../../cpu/fault.ts";
 import { cpl } from "../../cpu/mode.ts";
 import { guestCR4, loadControlState, storeControlState } from "../host/guest-state.ts";
@@ -79,29 +80,24 @@ export const exitMovDr = (vcpu: ExitingVcpu): 0 | 1 => {
   const { vmx } = vcpu;
   const { state } = vmx.core;
   const qualification = vmx.read32(field["exit.qualification"]);
-  state["SS.access"] = vmx.read32(field["guest.ss.access"]);
-  if (cpl(state) !== 0) return refuse(vcpu);
   const dr7 = field["guest.dr7"];
-  if (vmx.read64(dr7) & DR7.GD) {
+  state["SS.access"] = vmx.read32(field["guest.ss.access"]);
+  state.CR4 = guestCR4(vmx);
+  state.DR7 = vmx.read64(dr7);
+  if (cpl(state) !== 0) return refuse(vcpu);
+  if (state.DR7 & DR7.GD) {
     state.DR6 |= DR6.BD;
-    vmx.write64(dr7, vmx.read64(dr7) & ~DR7.GD);
+    vmx.write64(dr7, state.DR7 & ~DR7.GD);
     vmx.events.queueException(Exception.DB);
     return 1;
   }
-  let number = qualification & 7;
-  if (number === 4 || number === 5) {
-    if (guestCR4(vmx) & 8n) return refuse(vcpu, Exception.UD);
-    number += 2;
-  }
+  const number = debugRegisterNumber(state, qualification & 7);
+  if (number === undefined) return refuse(vcpu, Exception.UD);
   const general = (qualification >>> 8) & 0xf;
-  const name = `DR${number}` as "DR0" | "DR1" | "DR2" | "DR3" | "DR6" | "DR7";
-  if (qualification & 0x10) vmx.setRegister(general, number === 7 ? vmx.read64(dr7) : state[name]);
+  if (qualification & 0x10) vmx.setRegister(general, readDebugRegister(state, number));
   else {
-    const value = vmx.register(general);
-    if (number >= 6 && value >> 32n) return refuse(vcpu);
-    if (number === 7) vmx.write64(dr7, (value & ~DR7.reserved) | DR7.FIXED);
-    else if (number === 6) state.DR6 = (value & ~(1n << 12n)) | DR6.FIXED;
-    else state[name] = value;
+    if (!writeDebugRegister(state, number, vmx.register(general))) return refuse(vcpu);
+    vmx.write64(dr7, state.DR7);
     vcpu.debugRegistersChanged();
   }
   vmx.skipInstruction();

@@ -252,11 +252,8 @@ export class VcpuVmx implements GuestFields, EventWorld {
     const { kvm, eptPointer } = this.around;
     const { controls } = kvm;
     const put = (name: VmcsFieldName, value: number): void => this.writeNumber(field[name], value);
-    put("control.pinBased", controls.pinBased);
-    put("control.processorBased", controls.processorBased);
-    put("control.secondaryProcessorBased", this.#secondary());
-    put("control.exitControls", controls.exit);
-    put("control.entryControls", controls.entry);
+    for (const [name, word] of controls.words) put(name, word);
+    this.updateSecondary();
     put("control.ioBitmapA", kvm.ioBitmaps);
     put("control.ioBitmapB", kvm.ioBitmaps + 4096);
     put("control.msrBitmaps", kvm.msrBitmap);
@@ -281,15 +278,12 @@ export class VcpuVmx implements GuestFields, EventWorld {
   }
 
   /** Instructions that the guest's CPUID does not offer are undefined ones. */
-  #secondary(): number {
+  updateSecondary(): void {
     const { kvm, model } = this.around;
-    let bits = kvm.controls.secondary;
+    let bits = kvm.controls.words.get("control.secondaryProcessorBased")!;
     if (!model().has("RDTSCP") && !model().has("RDPID")) bits &= ~controlBit("enableRDTSCP");
     if (!model().has("INVPCID")) bits &= ~controlBit("enableINVPCID");
-    return bits >>> 0;
-  }
-  updateSecondary(): void {
-    this.write32(field["control.secondaryProcessorBased"], this.#secondary());
+    this.write32(field["control.secondaryProcessorBased"], bits >>> 0);
   }
 
   /** #UD, #DB and #MC are looked at; #NM while the FPU is not the guest's; #BP where a debugger has asked for it. */
