@@ -29,6 +29,8 @@ export interface AcpiBoard {
   readonly pirqIsaIrqs?: readonly number[];
   /** Ports of the firmware configuration device. */
   readonly fwCfg?: { readonly start: number; readonly length: number };
+  /** A virtio device behind memory-mapped registers: where, and its I/O APIC input. */
+  readonly virtioMmio?: { readonly start: number; readonly length: number; readonly input: number };
 }
 
 /** "MPS INTI Flags", the same in MP tables and the MADT: active high, level triggered. 0 is what the bus has. */

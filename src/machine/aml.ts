@@ -158,8 +158,19 @@ export const memory32 = (start: number, length: number, writable: boolean): Aml 
   ...littleEndian(length, 4),
 ];
 
+/** Extended Interrupt Descriptor: an I/O APIC input that the device drives, level-triggered, active high. */
+export const levelInterrupt = (input: number): Aml => [
+  0x89,
+  ...littleEndian(6, 2),
+  0b0001,
+  1,
+  ...littleEndian(input, 4),
+];
+
 /** "General Flags" of a window that a bridge produces: positive decode, fixed limits. */
 const PRODUCER_FIXED = 0x0c;
+/** The same of what a device itself uses. */
+const CONSUMER_FIXED = 0x0d;
 // biome-ignore format: one row per fact
 const SPACE = { MEMORY: 0, IO: 1, BUS: 2 } as const;
 /** Type-specific flags. */
@@ -169,11 +180,17 @@ const SPACE_FLAGS = { [SPACE.MEMORY]: 0x01, [SPACE.IO]: 0x03, [SPACE.BUS]: 0x00 
 /** WORD, DWORD and QWORD Address Space Descriptors, by the bytes of an address. */
 const ADDRESS_SPACE_TAG = { 2: 0x88, 4: 0x87, 8: 0x8a } as const;
 
-const addressSpace = (width: 2 | 4 | 8, space: 0 | 1 | 2, start: number, length: number): Aml => [
+const addressSpace = (
+  width: 2 | 4 | 8,
+  space: 0 | 1 | 2,
+  start: number,
+  length: number,
+  flags = PRODUCER_FIXED,
+): Aml => [
   ADDRESS_SPACE_TAG[width],
   ...littleEndian(3 + 5 * width, 2),
   space,
-  PRODUCER_FIXED,
+  flags,
   SPACE_FLAGS[space],
   ...littleEndian(0, width), // granularity
   ...littleEndian(start, width),
@@ -187,3 +204,7 @@ export const busNumbers = (first: number, count: number): Aml => addressSpace(2,
 export const ioWindow = (start: number, length: number): Aml => addressSpace(2, SPACE.IO, start, length);
 export const memoryWindow = (start: number, length: number): Aml =>
   addressSpace(start + length <= 2 ** 32 ? 4 : 8, SPACE.MEMORY, start, length);
+
+/** Registers of a device, wherever they are. */
+export const memory64 = (start: number, length: number): Aml =>
+  addressSpace(8, SPACE.MEMORY, start, length, CONSUMER_FIXED);

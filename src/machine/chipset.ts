@@ -260,7 +260,7 @@ export class Chipset {
     const report = (reason: string): void => outputs.unimplemented?.(reason);
     const virtio = [
       ...configuration.disks.map((disk) => new VirtioBlk({ ...disk, clock, report })),
-      this.console,
+      ...(configuration.lacksPciConsole ? [] : [this.console]),
       new VirtioEntropy(Number(BigInt.asUintN(52, configuration.seed))),
     ];
     virtio.forEach((device, index) => {

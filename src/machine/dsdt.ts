@@ -14,8 +14,10 @@ import {
   ioPorts,
   ioWindow,
   isaIrq,
+  levelInterrupt,
   local,
   memory32,
+  memory64,
   memoryWindow,
   method,
   name,
@@ -50,6 +52,7 @@ export const dsdtTerms = (board: AcpiBoard): Aml => [
     hpet(board),
     mainboard(board),
     firmwareConfiguration(board),
+    virtioMmio(board),
     processors(board),
   ),
 ];
@@ -98,6 +101,17 @@ const firmwareConfiguration = (board: AcpiBoard): Aml =>
         name("_HID", string("QEMU0002")),
         name("_STA", integer(0xb)),
         name("_CRS", resources(ioPorts(board.fwCfg.start, board.fwCfg.length))),
+      );
+
+/** LNRO0005 is Linaro's number for what VIRTIO 1.2 calls "Virtio Over MMIO". */
+const virtioMmio = ({ virtioMmio: registers }: AcpiBoard): Aml =>
+  registers === undefined
+    ? []
+    : device(
+        "VMIO",
+        name("_HID", string("LNRO0005")),
+        name("_UID", integer(0)),
+        name("_CRS", resources(memory64(registers.start, registers.length), levelInterrupt(registers.input))),
       );
 
 /** A device behind the LPC bridge. */

@@ -25,6 +25,8 @@ export interface PcConfiguration {
   readonly debugconPort?: number;
   /** Kernel command line as firmware configuration shows it. */
   readonly commandLine?: string;
+  /** The board has its virtio console elsewhere than on the PCI bus. */
+  readonly lacksPciConsole?: boolean;
   /** A firmware ROM will set the board up: registers stay as a reset leaves them. */
   readonly hasFirmware?: boolean;
   /** Memory of the machine before a reset, of the same sizes: RAM keeps its contents. */

@@ -1,16 +1,27 @@
 import type { ProcessorPins } from "../../devices/local-apic-doors.ts";
+import type { VirtioConsole } from "../../devices/virtio-console.ts";
+import { buildAcpiTables } from "../../machine/acpi-tables.ts";
 import { type BootRefusal, refuse } from "../../machine/boot/load-plan.ts";
-import type { BootableMachine } from "../../machine/boot-machine.ts";
+import { type BootableMachine, boardFacts } from "../../machine/boot-machine.ts";
 import type { PcOutputs, PcStop } from "../../machine/pc-doors.ts";
 import { noPins } from "../host/guest-board.ts";
 import { loadGuest } from "../host/guest-loader.ts";
 import { guestRefusal, VirtualMachine } from "../host/virtual-machine.ts";
 import { Akaros } from "./kernel.ts";
 import { type AkarosMode, bugsOf, registerNumbers } from "./layout.ts";
-import { Vmm } from "./vmm.ts";
+import { consoleDevice, Vmm } from "./vmm.ts";
 
 /** The process's memory is one piece, below the holes of the address space. */
 const largestGuest = 0xb000_0000;
+
+/** The ACPI tables tell of the console. */
+const withConsole = (bootable: BootableMachine): BootableMachine => {
+  const { acpi, configuration } = bootable;
+  if (acpi === undefined) return bootable;
+  const { start, bytes: length, input } = consoleDevice;
+  const board = { ...boardFacts(configuration.processors), virtioMmio: { start, length, input } };
+  return { ...bootable, acpi: buildAcpiTables(board, acpi.tables.address, acpi.rsdp.address) };
+};
 
 /** The machine with Akaros as its kernel, and an image as the guest of its one process. */
 export class AkarosMachine extends VirtualMachine {
@@ -49,7 +60,12 @@ export class AkarosMachine extends VirtualMachine {
     kept: WebAssembly.Memory | undefined,
     mode: AkarosMode,
   ) {
-    super(bootable, outputs, kept);
+    // Its virtio console is the process's own.
+    super(
+      { ...bootable, configuration: { ...bootable.configuration, lacksPciConsole: true } },
+      outputs,
+      kept,
+    );
     const { kernel, board, memory } = this;
     const akaros = new Akaros(kernel, { bugs: bugsOf(mode) });
     this.akaros = akaros;
@@ -64,7 +80,7 @@ export class AkarosMachine extends VirtualMachine {
       mmioConsole: (bytes) => outputs.virtioConsole(bytes),
       end: (stop) => this.end(stop),
       load: (vmm, thread) => {
-        loadGuest(vmm.memory, bootable, core.cpu.processor);
+        loadGuest(vmm.memory, withConsole(bootable), core.cpu.processor);
         for (const [number, name] of registerNumbers.entries())
           thread.setGeneral(number, registers[name.toUpperCase() as "RAX"] ?? 0n);
         thread.set64("rip", RIP);
@@ -83,6 +99,10 @@ export class AkarosMachine extends VirtualMachine {
         if (pending) (this.vmm as Vmm | undefined)?.postPending();
       },
     };
+  }
+
+  override get console(): VirtioConsole {
+    return this.vmm.console;
   }
 
   override end(stop: PcStop): void {

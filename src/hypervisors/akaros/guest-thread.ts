@@ -2,8 +2,9 @@ import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { VirtualApic } from "../../arch/virtual-apic.ts";
 import type { LogicalProcessor } from "../../cpu/logical-processor.ts";
 import { decode, MAXIMUM_LENGTH } from "../../isa/decode.ts";
+import type { Instruction } from "../../isa/instruction.ts";
 import type { GuestMemoryMap } from "../host/guest-memory-map.ts";
-import { guestPhysical } from "../host/guest-paging.ts";
+import { guestAccess, guestPhysical } from "../host/guest-paging.ts";
 import type { HostMemory } from "../host/host-memory.ts";
 import { type MmioAccess, mmioAccess } from "../host/mmio-instruction.ts";
 import { context, contextType, registerNumbers, vm } from "./layout.ts";
@@ -59,21 +60,37 @@ export class GuestThread {
     this.set("intrinfo1", this.get("intrinfo1") & ~3);
   }
 
-  /** What the instruction at RIP does with a device. */
-  access(guest: GuestMemoryMap, processor: LogicalProcessor): MmioAccess | undefined {
+  /** Guest-physical address of a linear one, as the guest's tables have it; undefined: not mapped. */
+  physical(guest: GuestMemoryMap, linear: bigint): number | undefined {
+    return guestPhysical(guest, { ...paging, cr3: this.get64("cr3") }, linear);
+  }
+
+  /** The same for data that the processor has not looked at yet, or a page fault's error code. The context does not say whose code it is: a kernel's. */
+  data(guest: GuestMemoryMap, linear: bigint, isWrite: boolean): ReturnType<typeof guestAccess> {
+    const space = { ...paging, cr0: CR0.PG | CR0.WP, cr3: this.get64("cr3") };
+    return guestAccess(guest, space, linear, { isWrite, isUser: false, alignmentCheck: true });
+  }
+
+  /** The instruction at RIP, if it is one. */
+  instruction(guest: GuestMemoryMap, processor: LogicalProcessor): Instruction | undefined {
     const bytes = new Uint8Array(MAXIMUM_LENGTH);
     const rip = this.get64("rip");
-    const space = { ...paging, cr3: this.get64("cr3") };
     let have = 0;
     while (have < MAXIMUM_LENGTH) {
-      const address = guestPhysical(guest, space, rip + BigInt(have));
+      const address = this.physical(guest, rip + BigInt(have));
       if (address === undefined) break;
       const count = Math.min(MAXIMUM_LENGTH - have, 4096 - (address % 4096));
       bytes.set(guest.readBytes(address, count), have);
       have += count;
     }
     const instruction = decode(bytes, 0, have, decodeMode, (feature) => processor.model.has(feature));
-    return "row" in instruction ? mmioAccess(instruction) : undefined;
+    return "row" in instruction ? instruction : undefined;
+  }
+
+  /** What it does with a device. */
+  access(guest: GuestMemoryMap, processor: LogicalProcessor): MmioAccess | undefined {
+    const instruction = this.instruction(guest, processor);
+    return instruction === undefined ? undefined : mmioAccess(instruction);
   }
 }
 

@@ -6,7 +6,7 @@ import { Core } from "./core.ts";
 import { vmExit } from "./exits.ts";
 import { guestControls, slot } from "./guest-core.ts";
 import {
-  type AkarosBugs, contextType, entryFailed, hw, KERNBASE, kernelExit, pageBytes, RPL, reflectedMark, userAddress, userGateDevice, vcpd, vector, vm, vmFlag,
+  type AkarosBugs, contextType, entryFailed, hw, KERNBASE, kernelExit, pageBytes, RPL, reflectedMark, trapInject, userAddress, userGateDevice, vcpd, vector, vm, vmFlag,
 } from "./layout.ts"; // biome-ignore format: one list
 import { Process, type UserLevel } from "./process.ts";
 import { kernelStubs, userStubs } from "./stubs.ts";
@@ -395,7 +395,12 @@ export class Akaros {
     if (!this.bugs.adaptedGuestsOnly)
       door.write32(cpu, slot.interruptibility, memory.read32(frame + vm.intrinfo1));
     cpu.state.CR2 = memory.read64(frame + vm.cr2);
-    door.write32(cpu, slot.inject, memory.read32(frame + vm.trapInject));
+    const inject = memory.read32(frame + vm.trapInject);
+    // The processor's format has room for an error code, which it has elsewhere.
+    const hasError = (inject & trapInject.deliverErrorCode) !== 0 && (inject & trapInject.errorCode) !== 0;
+    door.write32(cpu, slot.inject, hasError ? (inject & ~trapInject.errorCode) >>> 0 : inject);
+    if (hasError)
+      door.write32(cpu, slot.injectError, (inject & trapInject.errorCode) >>> trapInject.errorShift);
     if (core.guestCore!.hasOutstandingNotification)
       cpu.apic.sendInterrupt(core.index, this.bugs.sharedNotification ? vector.POKE_CORE : vector.POSTED);
     core.enter("popVm", frame);

@@ -63,6 +63,11 @@ export const vm = {
   guestVa: 0xc0, guestPa: 0xc8, bytes: 0xd0,
 } as const; // biome-ignore format: one row per fact
 export const vmFlag = { PARTIAL: 1, HAS_FAULT: 2 } as const;
+/** trap_inject: VM-entry interruption information, and in bits that must be 0 there the error code of an exception. */
+// biome-ignore format: one row per fact
+export const trapInject = {
+  valid: 0x8000_0000, deliverErrorCode: 0x800, exception: 3 << 8, externalInterrupt: 0, errorCode: 0x7fff_f000, errorShift: 12,
+} as const;
 /** Exit reasons of the kernel's own, beyond the processor's. */
 export const kernelExit = { GUEST_IN_USE: 257, VMENTER_FAILED: 258 } as const;
 export const entryFailed = 0x8000_0000;

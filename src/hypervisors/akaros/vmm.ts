@@ -6,25 +6,21 @@ import type { PcConfiguration, PcOutputs, PcStop } from "../../machine/pc-doors.
 import type { GuestBoard } from "../host/guest-board.ts";
 import type { GuestMemoryMap } from "../host/guest-memory-map.ts";
 import { performMmio } from "../host/mmio-instruction.ts";
+import { type StringIo, stringIo } from "../host/string-io.ts";
 import { GuestThread, hasVirtualRequest } from "./guest-thread.ts";
 import type { Akaros } from "./kernel.ts";
-import { context, entryFailed, kernelExit, pageBytes, syscall, syscallNumber, userAddress, vcpd, vector } from "./layout.ts"; // biome-ignore format: one list
+import { context, entryFailed, kernelExit, pageBytes, syscall, syscallNumber, trapInject, userAddress, vcpd, vector } from "./layout.ts"; // biome-ignore format: one list
 import { type Process, type UserCore, type UserLevel, vmmFlag } from "./process.ts";
 
 const video = { start: 0xa_0000, bytes: 0x2_0000 } as const;
 const apicPage = 0xfee0_0000;
-/** Of the virtio-mmio console: registers and I/O APIC input. */
-export const consoleDevice = { start: 0x1_0000_0000, bytes: 0x1000, input: 20 } as const;
+/** Of the virtio-mmio console: registers and I/O APIC input, one that no PCI device has. */
+export const consoleDevice = { start: 0x1_0000_0000, bytes: 0x1000, input: 5 } as const;
 const IA32_TSC_DEADLINE = 0x6e0;
 /** Lengths of instructions whose exits the process answers. */
 const length = { HLT: 1, MSR: 2, MWAIT: 3, VMCALL: 3, WBINVD: 2 } as const;
-const injected = {
-  valid: 0x8000_0000,
-  deliverErrorCode: 0x800,
-  exception: 3 << 8,
-  externalInterrupt: 0,
-} as const;
 const RFLAGS_IF = 0x200n;
+const RFLAGS_DF = 0x400n;
 const APIC_EOI = 0xb0;
 const APIC_ICR_HIGH = 0x310;
 const APIC_ICR = 0x300;
@@ -203,11 +199,11 @@ export class Vmm implements UserLevel {
   /** Those of the 8259s do not go through the local APIC: they are injected when the guest can take them. */
   #injectExternal(thread: GuestThread): void {
     const apic = this.board.apics[0]!;
-    if (!thread.externalInterrupt || thread.get("trapInject") & injected.valid) return;
+    if (!thread.externalInterrupt || thread.get("trapInject") & trapInject.valid) return;
     if (!apic.externalPending()) thread.externalInterrupt = false;
     else if ((thread.get64("rflags") & RFLAGS_IF) !== 0n && (thread.get("intrinfo1") & 3) === 0) {
       thread.externalInterrupt = false;
-      thread.set("trapInject", injected.valid | injected.externalInterrupt | apic.acknowledge());
+      thread.set("trapInject", trapInject.valid | trapInject.externalInterrupt | apic.acknowledge());
     }
   }
 
@@ -249,7 +245,7 @@ export class Vmm implements UserLevel {
         this.board.apics[0]!.endOfInterrupt();
         return;
       case ExitReason.IO_INSTRUCTION:
-        this.#port(thread);
+        this.#port(core, thread);
         return;
       case ExitReason.RDMSR:
       case ExitReason.WRMSR:
@@ -304,7 +300,10 @@ export class Vmm implements UserLevel {
   }
 
   #generalProtection(thread: GuestThread): void {
-    thread.set("trapInject", injected.valid | injected.deliverErrorCode | injected.exception | vector.GP);
+    thread.set(
+      "trapInject",
+      trapInject.valid | trapInject.deliverErrorCode | trapInject.exception | vector.GP,
+    );
   }
 
   /** An access to memory that is a device, or nothing: nothing reads as ones. */
@@ -336,12 +335,13 @@ export class Vmm implements UserLevel {
   }
 
   /** Exit qualification: bits 2:0 size - 1, 3 IN, 4 string, 5 REP, 6 immediate, 31:16 port. The context has no length. */
-  #port(thread: GuestThread): void {
+  #port(core: UserCore, thread: GuestThread): void {
     const qualification = thread.get("exitQual");
     const size = ((qualification & 7) + 1) as 1 | 2 | 4;
     const port = qualification >>> 16;
-    if (qualification & 0x10) {
-      this.#killAt(thread, `a string instruction on port 0x${port.toString(16)}, which is not emulated`);
+    const string = stringIo(qualification, 0);
+    if (string !== undefined) {
+      this.#stringElement(core, thread, string);
       return;
     }
     const mask = size === 4 ? 0xffff_ffffn : (1n << BigInt(8 * size)) - 1n;
@@ -350,6 +350,60 @@ export class Vmm implements UserLevel {
       thread.set64("rax", (size === 4 ? 0n : rax & ~mask) | BigInt(this.board.readPort(port, size)));
     else this.board.writePort(port, Number(rax & mask), size);
     thread.advance(1 + (qualification & 0x40 ? 1 : 0) + (size === 2 ? 1 : 0));
+  }
+
+  /**
+   * INS and OUTS, one element: then the guest has the instruction again, until its count is 0. The context has the element's linear
+   * address; address size and prefix are the instruction's.
+   */
+  #stringElement(core: UserCore, thread: GuestThread, { isIn, size, port }: StringIo): void {
+    const instruction = thread.instruction(this.memory, core.cpu.processor);
+    if (instruction === undefined) {
+      this.#killAt(thread, `a string instruction on port 0x${port.toString(16)} that is not there any more`);
+      return;
+    }
+    const linear = thread.get64("guestVa");
+    const addresses: number[] = [];
+    for (let n = 0n; n < size; n++) {
+      const found = thread.data(this.memory, linear + n, isIn);
+      if ("errorCode" in found) {
+        this.#pageFault(thread, linear + n, found.errorCode);
+        return;
+      }
+      addresses.push(found.address);
+    }
+    const { memory, board } = this;
+    if (isIn) {
+      const value = board.readPort(port, size);
+      for (const [n, address] of addresses.entries())
+        memory.writeBytes(address, Uint8Array.of((value >>> (8 * n)) & 0xff));
+    } else {
+      const byte = (address: number): number => memory.readBytes(address, 1)[0]!;
+      board.writePort(
+        port,
+        addresses.reduce((sum, address, n) => sum + byte(address) * 2 ** (8 * n), 0),
+        size,
+      );
+    }
+    const { addressSize, rep, length: bytes } = instruction;
+    const down = (thread.get64("rflags") & RFLAGS_DF) !== 0n;
+    const change = (name: "rsi" | "rdi" | "rcx", by: number): bigint => {
+      const whole = thread.get64(name);
+      const part = BigInt.asUintN(addressSize, whole + BigInt(by));
+      thread.set64(name, addressSize === 16 ? (whole & ~0xffffn) | part : part);
+      return part;
+    };
+    change(isIn ? "rdi" : "rsi", down ? -size : size);
+    if (rep === "none" || change("rcx", -1) === 0n) thread.advance(bytes);
+  }
+
+  #pageFault(thread: GuestThread, linear: bigint, errorCode: number): void {
+    thread.set64("cr2", linear);
+    const error = errorCode << trapInject.errorShift;
+    thread.set(
+      "trapInject",
+      trapInject.valid | trapInject.deliverErrorCode | trapInject.exception | vector.PF | error,
+    );
   }
 
   #msr(thread: GuestThread, isWrite: boolean): void {

@@ -1,11 +1,13 @@
 import { CR0, CR4, IA32_EFER } from "../../arch/control-registers.ts";
 import { ExitReason } from "../../arch/vm-exit-reasons.ts";
 import { controlMask } from "../../arch/vmx-controls.ts";
+import { type StringIo, stringIo } from "../host/string-io.ts";
+import { type FieldSlot, fieldSlot } from "../host/vmx-door.ts";
 import { byNumber, guestRegisters } from "./context.ts";
 import { closeWindow, interruptWindow, nmiWindow } from "./injection.ts";
-import { emulateMmio } from "./mmio.ts";
+import { emulateMmio, is64BitCode, pagingOf } from "./mmio.ts";
 import { fixedBits } from "./vmcs-setup.ts";
-import type { VmExit } from "./vmm.ts";
+import type { InoutString, VmExit } from "./vmm.ts";
 import { type ExitAtHand, entryEvent, field, type VmxVcpu } from "./vmx-vcpu.ts";
 
 /** Exit triage: what the kernel does about a VM exit by itself, and what it tells the user process. */
@@ -116,7 +118,9 @@ const emulateCpuid = ({ context, around }: VmxVcpu): void => {
 
 const portAccess = (at: ExitAtHand): VmExit => {
   const qualification = at.door.read32(at.cpu, field.qualification);
+  const str = at.mode === "fixed" ? operandOf(at, qualification) : undefined;
   return toUser(at, {
+    ...(str === undefined ? {} : { str }),
     code: "INOUT",
     bytes: ((qualification & 7) + 1) as 1 | 2 | 4,
     in: (qualification & 8) !== 0,
@@ -125,6 +129,39 @@ const portAccess = (at: ExitAtHand): VmExit => {
     port: qualification >>> 16,
     eax: at.vcpu.context.low(rax),
   });
+};
+
+const segmentSlots = Object.fromEntries(
+  (["es", "cs", "ss", "ds", "fs", "gs"] as const).map((name) => [
+    name,
+    {
+      base: fieldSlot(`guest.${name}.base`),
+      limit: fieldSlot(`guest.${name}.limit`),
+      access: fieldSlot(`guest.${name}.access`),
+    },
+  ]),
+) as Record<StringIo["segment"], Record<"base" | "limit" | "access", FieldSlot>>;
+
+/** What the user process has to know of the memory that INS or OUTS moves. */
+const operandOf = (at: ExitAtHand, qualification: number): InoutString | undefined => {
+  const { door, cpu, vcpu } = at;
+  const string = stringIo(qualification, door.read32(cpu, field.instructionInformation));
+  if (string === undefined) return undefined;
+  const slots = segmentSlots[string.segment];
+  return {
+    ...string,
+    paging: pagingOf(at),
+    descriptor: {
+      base: door.read64(cpu, slots.base),
+      limit: door.read32(cpu, slots.limit),
+      access: door.read32(cpu, slots.access),
+    },
+    is64Bit: is64BitCode(door.read64(cpu, field.efer), door.read32(cpu, field.csAccess)),
+    cpl: (door.read32(cpu, segmentSlots.ss.access) >>> 5) & 3,
+    rflags: door.read64(cpu, field.rflags),
+    index: vcpu.context.guest(string.isIn ? "rdi" : "rsi"),
+    count: vcpu.context.guest("rcx"),
+  };
 };
 
 const injectGp = ({ door, cpu }: ExitAtHand): undefined => {

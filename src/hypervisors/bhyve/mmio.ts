@@ -17,17 +17,19 @@ import { type ExitAtHand, field } from "./vmx-vcpu.ts";
 
 /** EPT violations: the instruction is fetched and decoded, an access to the local APIC's page carried out, any other handed on. */
 
-const paging = ({ door, cpu }: Pick<ExitAtHand, "door" | "cpu">): GuestPaging => ({
+export const pagingOf = ({ door, cpu }: Pick<ExitAtHand, "door" | "cpu">): GuestPaging => ({
   cr0: door.read64(cpu, field.cr0),
   cr3: door.read64(cpu, field.cr3),
   cr4: door.read64(cpu, field.cr4),
   efer: door.read64(cpu, field.efer),
 });
 
+export const is64BitCode = (efer: bigint, csAccess: number): boolean =>
+  (efer & IA32_EFER.LMA) !== 0n && (csAccess & rights.L) !== 0;
+
 const decodeMode = ({ door, cpu }: ExitAtHand, { cr0, efer }: GuestPaging): DecodeMode => {
   const csAccess = door.read32(cpu, field.csAccess);
-  const long = (efer & IA32_EFER.LMA) !== 0n && (csAccess & rights.L) !== 0;
-  const size = long ? 64 : csAccess & rights.DB ? 32 : 16;
+  const size = is64BitCode(efer, csAccess) ? 64 : csAccess & rights.DB ? 32 : 16;
   return { codeSize: size, stackSize: size, realLike: (cr0 & CR0.PE) === 0n };
 };
 
@@ -83,7 +85,7 @@ export const emulateMmio = (at: ExitAtHand): VmExit | undefined | "done" => {
   const qualification = door.read32(cpu, field.qualification);
   const isData = (qualification & (eptViolation.read | eptViolation.write)) !== 0;
   if (!isData || (qualification & finalAccess) !== finalAccess) return undefined;
-  const guest = paging(at);
+  const guest = pagingOf(at);
   const instruction = fetchInstruction(at, guest);
   const access = instruction && mmioAccess(instruction);
   if (access === undefined || !isAtFault(at, access, instruction!)) return undefined;

@@ -5,6 +5,7 @@ import type { HostKernel, Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import { type MmioWorld, performMmio } from "../host/mmio-instruction.ts";
 import { byNumber } from "./context.ts";
+import { emulateInoutString } from "./inout-string.ts";
 import type { Vm } from "./vm.ts";
 import { type BhyveMode, noReason, type RegisterName, type VmExit } from "./vmm.ts";
 
@@ -94,8 +95,12 @@ export class UserProcess<Cookie> {
     }
   }
 
-  #port(vcpu: number, exit: VmExit & { code: "INOUT" }): "continue" | "end" {
-    const { port, bytes } = exit;
+  #port(vcpu: number, exit: VmExit & { code: "INOUT" }): "continue" | "again" | "end" {
+    const { port, bytes, str } = exit;
+    if (str !== undefined) {
+      const outcome = emulateInoutString(this.#vm, vcpu, this.#board, str);
+      return this.#options.isEnded() ? "end" : outcome;
+    }
     if (exit.string || exit.rep) {
       this.#kill(vcpu, `a string instruction on port 0x${port.toString(16)}, which is not emulated`);
       return "end";

@@ -1,6 +1,8 @@
+import type { GuestPaging } from "../host/guest-paging.ts";
 import type { Thread } from "../host/host-kernel.ts";
 import type { HostProcessor } from "../host/host-processor.ts";
 import type { MmioAccess } from "../host/mmio-instruction.ts";
+import type { StringIo } from "../host/string-io.ts";
 
 /** What the architecture-neutral layer, the backend for VT-x and the user process agree on. */
 
@@ -24,7 +26,7 @@ export type Outcome = 0 | Errno;
 
 /** Why VM_RUN came back, and all that the user process needs to carry on. */
 export type VmExit = { readonly instLength: number; readonly rip: bigint } & (
-  | { readonly code: "INOUT"; readonly bytes: 1 | 2 | 4; readonly in: boolean; readonly string: boolean; readonly rep: boolean; readonly port: number; readonly eax: number }
+  | { readonly code: "INOUT"; readonly bytes: 1 | 2 | 4; readonly in: boolean; readonly string: boolean; readonly rep: boolean; readonly port: number; readonly eax: number; /** Of INS and OUTS. */ readonly str?: InoutString }
   | { readonly code: "VMX"; readonly error: number; readonly reason: number; readonly qualification: bigint }
   | { readonly code: "BOGUS" | "MTRAP" | "PAUSE" }
   | { readonly code: "HLT"; readonly interruptible: boolean }
@@ -49,6 +51,19 @@ export interface Descriptor {
   readonly base: bigint;
   readonly limit: number;
   readonly access: number;
+}
+
+/** What the kernel tells beyond port and size: struct vm_inout_str. */
+export interface InoutString extends StringIo {
+  readonly paging: GuestPaging;
+  /** The segment of the operand, and whether it is looked at: in 64-bit mode only its base is. */
+  readonly descriptor: Descriptor;
+  readonly is64Bit: boolean;
+  readonly cpl: number;
+  readonly rflags: bigint;
+  /** RSI or RDI, and RCX. */
+  readonly index: bigint;
+  readonly count: bigint;
 }
 
 /** Events by what raises them. */

@@ -32,6 +32,7 @@ export const field = {
   cr3: fieldSlot("guest.cr3"),
   cr4: fieldSlot("guest.cr4"),
   efer: fieldSlot("guest.ia32Efer"),
+  instructionInformation: fieldSlot("exit.instructionInformation"),
   csBase: fieldSlot("guest.cs.base"),
   csAccess: fieldSlot("guest.cs.access"),
   fsBase: fieldSlot("guest.fs.base"),
