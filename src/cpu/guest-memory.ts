@@ -58,6 +58,8 @@ export class GuestMemory implements PhysicalBus {
   readonly #roms: Rom[] = [];
   #romEnd: number;
   readonly #romLimit: number;
+  /** From 1 MiB to here there is RAM and nothing else. */
+  #plainEnd: number;
   readonly #shadowReads = new Uint8Array((shadowEnd - shadowStart) >>> 12);
   readonly #shadowWrites = new Uint8Array((shadowEnd - shadowStart) >>> 12);
   /** One byte per 4-KiB page of RAM and ROM (by memory offset): bits of `Watched`. No translation for writing is cached of a watched page. */
@@ -76,6 +78,7 @@ export class GuestMemory implements PhysicalBus {
   constructor(ramBytes: number, romBytes: number, devices: DeviceSpace, kept?: WebAssembly.Memory) {
     this.ramBytes = ramBytes;
     this.lowBytes = Math.min(ramBytes, pciHoleStart);
+    this.#plainEnd = this.lowBytes;
     this.#devices = devices;
     const total = ramOffset + ramBytes + romBytes;
     const pages = Math.ceil(total / wasmPageBytes);
@@ -95,6 +98,7 @@ export class GuestMemory implements PhysicalBus {
     this.bytes.set(image, this.#romEnd);
     this.#roms.unshift({ start, length, offset: this.#romEnd });
     this.#romEnd += length;
+    if (start + length > shadowEnd) this.#plainEnd = Math.min(this.#plainEnd, start);
     return true;
   }
 
@@ -115,6 +119,7 @@ export class GuestMemory implements PhysicalBus {
 
   /** Offset in linear memory of a physical address, or -1 where there is neither RAM nor ROM. */
   offsetOf(address: number): number {
+    if (address >= shadowEnd && address < this.#plainEnd) return ramOffset + address;
     const reads = isShadowable(address) ? this.#shadowReads[shadowPage(address)]! : Shadow.unset;
     if (this.#roms.length > 0 && reads !== Shadow.RAM) {
       const rom = this.#romAt(address);
@@ -144,6 +149,7 @@ export class GuestMemory implements PhysicalBus {
 
   /** Offset in linear memory that a write goes to, or one of `writeTo`. */
   #writeOffsetOf(address: number): number {
+    if (address >= shadowEnd && address < this.#plainEnd) return ramOffset + address;
     if (isShadowable(address)) {
       const writes = this.#shadowWrites[shadowPage(address)]!;
       // Perhaps not what is read there: firmware copies ROM into the RAM beneath it.

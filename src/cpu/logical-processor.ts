@@ -82,6 +82,8 @@ const clearsTf = new Set(["INT", "INT1", "INT3", "INTO", "SYSCALL"]);
 export class LogicalProcessor implements Core, RunningProcessor {
   readonly index: number;
   readonly engine: ExecutionEngine;
+  /** The state: valid for reading and writing after `select`. */
+  readonly state: CpuState;
   readonly physical: GuestMemory;
   readonly ports: PortSpace;
   readonly apic: LocalApicSocket;
@@ -116,6 +118,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
   constructor(index: number, engine: ExecutionEngine, sockets: ProcessorSockets) {
     this.index = index;
     this.engine = engine;
+    this.state = engine.state;
     this.#sockets = sockets;
     this.physical = engine.guest;
     this.ports = sockets.ports;
@@ -124,11 +127,6 @@ export class LogicalProcessor implements Core, RunningProcessor {
     this.memory = new MemorySlowPath(this, engine.guest, engine.tlb);
     this.#code = new CodeEntry(this, engine);
     this.#translated = new TranslatedMemory(engine.guest, engine.tlb);
-  }
-
-  /** The state: valid for reading and writing after `select`. */
-  get state(): CpuState {
-    return this.engine.state;
   }
 
   clockNs(): number {

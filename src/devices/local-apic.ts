@@ -179,7 +179,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
 
   /** INTR: whether `acknowledge` would find something. */
   hasInterrupt(): boolean {
-    return this.externalPending() || this.pendingVector() !== undefined;
+    return this.#intrCache;
   }
 
   /** The processor takes the interrupt: its vector. ExtINT comes first; a request that has vanished gives the spurious vector. */
@@ -454,7 +454,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
   // --- outputs
 
   #driveIntr(force = false): void {
-    const pending = this.hasInterrupt();
+    const pending = this.externalPending() || this.pendingVector() !== undefined;
     if (pending === this.#intrCache && !force) return;
     this.#intrCache = pending;
     this.#options.pins.interruptRequest(pending);

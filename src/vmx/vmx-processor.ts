@@ -116,7 +116,7 @@ export abstract class VmxProcessor {
     return this.core.state.view.getUint32(operationOffset, true);
   }
   get nonRoot(): boolean {
-    return this.operation === VmxOperation.nonRoot;
+    return this.core.state.view.getUint32(operationOffset, true) === VmxOperation.nonRoot;
   }
   get inVmxOperation(): boolean {
     return this.operation !== VmxOperation.off;
