@@ -1,4 +1,5 @@
 import { foldNode } from "../ir/evaluate.ts";
+import { intrinsicNamed } from "../ir/intrinsics.ts";
 import type { Value } from "../ir/value.ts";
 import { offsetOf } from "../state/layout.ts";
 import { Code, i32, i64, type ValueType } from "../wasm/code.ts";
@@ -6,8 +7,11 @@ import { wasmPageBytes } from "../wasm/engine.ts";
 import { type FunctionBody, ModuleBuilder } from "../wasm/module.ts";
 import { type LazyFlags, stashOffsets } from "./flags.ts";
 import { HandlerEmitter } from "./handler.ts";
-import type { HandlerContext, HandlerSpec, Imports } from "./handler-spec.ts";
-import { jumpCacheEntries, jumpCacheEntry, jumpCacheOffset } from "./memory-map.ts";
+import { AccessWord, type HandlerContext, type HandlerSpec, type Imports } from "./handler-spec.ts";
+import {
+  jumpCacheEntries, jumpCacheEntry, jumpCacheOffset, jumpCacheWay,
+  tlbEntries, tlbEntry, tlbEntryBytes, tlbEntryShift, tlbOffset, tlbVictims, tlbVictimsOffset,
+} from "./memory-map.ts";
 import { emitOutOfLine } from "./out-of-line.ts";
 import { ExitKind, record } from "./record.ts";
 import type { Region } from "./region/region.ts";
@@ -49,7 +53,7 @@ export const firstHandler = fixedHandlers.cold;
 
 const at = {
   RIP: offsetOf("RIP"), ripBase: offsetOf("ripBase"), exitKind: offsetOf("exitKind"), exitRecord: offsetOf("exitRecord"), exitBudget: offsetOf("exitBudget"),
-  exitVector: offsetOf("exitVector"), exitErrorCode: offsetOf("exitErrorCode"), slowAddress: offsetOf("slowAddress"), lazyFlags: offsetOf("lazyFlags"), jumpKey: offsetOf("jumpKey"), codeBase: offsetOf("codeBase"), vectorScratch: offsetOf("vectorScratch"),
+  exitVector: offsetOf("exitVector"), exitErrorCode: offsetOf("exitErrorCode"), slowAddress: offsetOf("slowAddress"), tlbKey: offsetOf("tlbKey"), lazyFlags: offsetOf("lazyFlags"), jumpKey: offsetOf("jumpKey"), codeBase: offsetOf("codeBase"), vectorScratch: offsetOf("vectorScratch"),
 }; // biome-ignore format: one table
 
 /**
@@ -78,6 +82,11 @@ export class InterpreterModule {
     const view = new DataView(memory.buffer);
     const foreign = (number: number): void => {
       const node = this.#foreignNodes[number]!;
+      const inPlace = node.op === "intrinsic" ? intrinsicNamed(node.attr as string).inPlace : undefined;
+      if (inPlace !== undefined) {
+        inPlace(view, at.vectorScratch);
+        return;
+      }
       const args = node.args.map(({ width }, index) => {
         const base = at.vectorScratch + 16 * index;
         const low = view.getBigUint64(base, true);
@@ -291,13 +300,19 @@ export class InterpreterModule {
         code.set(linear);
         code.get(linear).op("i32.wrap_i64").get(linear).i64(12n).op("i64.shr_u").op("i32.wrap_i64").op("i32.xor");
         code.i32(0).memory("i32.load", at.jumpKey).tee(key).op("i32.xor");
-        code.i32(jumpCacheEntries - 1).op("i32.and").i32(4).op("i32.shl").tee(slot);
-        code.memory("i64.load", jumpCacheOffset + jumpCacheEntry.linear).get(linear).op("i64.eq");
-        code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.key).get(key).op("i32.eq").op("i32.and").if();
+        code.i32(jumpCacheEntries - 1).op("i32.and").i32(4).op("i32.shl").set(slot);
+        const found = (): Code => {
+          code.get(slot).memory("i64.load", jumpCacheOffset + jumpCacheEntry.linear).get(linear).op("i64.eq");
+          return code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.key).get(key).op("i32.eq").op("i32.and");
+        };
+        found().op("i32.eqz").if();
+        code.get(slot).i32(jumpCacheWay).op("i32.xor").set(slot);
+        found().op("i32.eqz").if();
+        leave(code, ExitKind.dispatch, 1);
+        code.end().end();
         code.i32(0).get(0).get(linear).i64(0xfffn).op("i64.and").op("i64.sub").memory("i64.store", at.ripBase);
         code.get(slot).memory("i32.load", jumpCacheOffset + jumpCacheEntry.record).tee(target).get(1);
-        code.get(target).memory("i32.load", record.handler).returnCallIndirect(handlerType).end();
-        leave(code, ExitKind.dispatch, 1);
+        code.get(target).memory("i32.load", record.handler).returnCallIndirect(handlerType);
       });
     const dispatch64 = dispatch("dispatch64", true);
     const dispatch32 = dispatch("dispatch32", false);
@@ -350,6 +365,28 @@ export class InterpreterModule {
       spill(code.get(0).get(1)).returnCall(leaveRegion);
     });
     define("missAt", builder.type([i64, i32], [i32]), 2, (code) => {
+      const key = code.local(i64);
+      const tag = code.local(i64);
+      const victim = code.local(i32);
+      const entry = code.local(i32);
+      const field = code.local(i32);
+      const kept = code.local(i64);
+      code.get(0).i64(-4096n).op("i64.and").i32(0).memory("i64.load", at.tlbKey).tee(key).op("i64.xor").set(tag);
+      // The write tag is behind the read tag.
+      code.get(1).i32(AccessWord.write).op("i32.and").i32(Math.log2(AccessWord.write / tlbEntry.writeTag)).op("i32.shr_u").set(field);
+      code.get(0).op("i32.wrap_i64").i32(0xfff).op("i32.and").get(1).i32(AccessWord.size).op("i32.and").op("i32.add").i32(4096).op("i32.le_u").if();
+      code.loop();
+      code.get(victim).get(field).op("i32.add").memory("i64.load", tlbVictimsOffset).get(tag).op("i64.eq").if();
+      code.get(0).get(key).op("i64.xor").op("i32.wrap_i64").i32(12 - tlbEntryShift).op("i32.shr_u").i32((tlbEntries - 1) << tlbEntryShift).op("i32.and").set(entry);
+      for (let n = 0; n < tlbEntryBytes; n += 8) {
+        code.get(victim).memory("i64.load", tlbVictimsOffset + n).set(kept);
+        code.get(victim).get(entry).memory("i64.load", tlbOffset + n).memory("i64.store", tlbVictimsOffset + n);
+        code.get(entry).get(kept).memory("i64.store", tlbOffset + n);
+      }
+      code.get(0).op("i32.wrap_i64").get(entry).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add").op("return");
+      code.end();
+      code.get(victim).i32(tlbEntryBytes).op("i32.add").tee(victim).i32(tlbVictims * tlbEntryBytes).op("i32.lt_u").brIf(0);
+      code.end().end();
       code.i32(0).get(0).memory("i64.store", at.slowAddress).get(1).returnCall(miss);
     });
     define("storedSlowly", builder.type([i32], [i32]), 1, (code) => {

@@ -4,15 +4,13 @@ import { asksAlignment } from "../isa/row.ts";
 import { offsetOf, segmentRegisters } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/code.ts";
 import { accessWord, type SegmentPlan } from "./handler-spec.ts";
-import { tlbEntries, tlbEntry, tlbEntryBytes, tlbOffset } from "./memory-map.ts";
+import { tlbEntries, tlbEntry, tlbEntryShift, tlbOffset } from "./memory-map.ts";
 import type { Place } from "./place.ts";
 
 const offset = {
   slowAddress: offsetOf("slowAddress"),
   tlbKey: offsetOf("tlbKey"),
 };
-/** Bytes of a TLB entry, as a shift. */
-const entryShift = Math.log2(tlbEntryBytes);
 
 /** Emits an instruction's way to memory: effective address, segment, TLB. */
 export class MemoryAccess {
@@ -103,7 +101,7 @@ export class MemoryAccess {
       key = code.local(i64);
       code.i32(0).memory("i64.load", offset.tlbKey).tee(key);
     } else code.get(key);
-    code.op("i64.xor").op("i32.wrap_i64").i32(12 - entryShift).op("i32.shr_u").i32((tlbEntries - 1) << entryShift).op("i32.and").tee(entry);
+    code.op("i64.xor").op("i32.wrap_i64").i32(12 - tlbEntryShift).op("i32.shr_u").i32((tlbEntries - 1) << tlbEntryShift).op("i32.and").tee(entry);
     code.memory("i64.load", tlbOffset + (write ? tlbEntry.writeTag : tlbEntry.readTag));
     code.get(linear);
     if (bytes > 1) code.i64(BigInt(bytes - 1)).op("i64.add");

@@ -4,7 +4,7 @@ import { offsetOf } from "../state/layout.ts";
 import { i32, i64 } from "../wasm/code.ts";
 import { budget, type HandlerFrame, ip } from "./handler-frame.ts";
 import type { MemoryAccess } from "./memory-access.ts";
-import { tlbEntries, tlbEntry, tlbOffset } from "./memory-map.ts";
+import { tlbEntries, tlbEntry, tlbEntryShift, tlbOffset } from "./memory-map.ts";
 import { ExitKind, record, recordBytes } from "./record.ts";
 import { loadAddress, loadWidth, storeWidth } from "./widths.ts";
 
@@ -76,13 +76,21 @@ export class RepeatEmitter {
       page(offset.RDI);
       code.get(destinationPage).op("i64.ne").brIf(label);
     };
-    this.#emitBulk();
+    // All at once is tried again when the first element has brought its pages into the TLB.
+    const bulk = this.#hasBulk();
+    const tried = code.local(i32);
+    const done = bulk ? 3 : 2;
+    if (bulk) {
+      code.i32(0).set(tried).loop();
+      this.#emitBulk();
+    }
     code.block();
     unlessSamePages(0);
     code.loop();
     counter();
-    code.op("i64.eqz").brIf(2);
-    if (memory.slow !== undefined) code.i32(0).set(memory.slow);
+    code.op("i64.eqz").brIf(done);
+    memory.sharedSlow = code.local(i32);
+    code.i32(0).set(memory.sharedSlow);
     this.#once();
     // rCX - 1; a 32-bit count clears the upper half
     code.i32(0);
@@ -95,10 +103,12 @@ export class RepeatEmitter {
       code.call(frame.context.imports.settle);
       code.i32(0).memory("i32.load", offset.RFLAGS).i32(1 << flagBit.ZF).op("i32.and");
       if (frame.spec.repeat === "repz") code.op("i32.eqz");
-      code.brIf(2);
+      code.brIf(done);
     }
     unlessSamePages(1);
+    if (bulk) code.get(tried).op("i32.eqz").if().i32(1).set(tried).br(3).end();
     code.br(0).end().end();
+    if (bulk) code.end();
     // The step is over; go on with the same record unless the count is used up.
     counter();
     code.op("i64.eqz").brIf(0);
@@ -123,17 +133,22 @@ export class RepeatEmitter {
     return mnemonic === "STOS" ? [offset.RCX, offset.RDI] : [offset.RCX];
   }
 
-  /** MOVS and STOS forwards: all elements up to a page's end at once, where both pages are in the TLB. */
+  /** Can all elements of a page be carried out at once? MOVS and STOS through segments that need no check. */
+  #hasBulk(): boolean {
+    const { row, form, operandSegments } = this.#frame.spec;
+    const { mnemonic } = row.semantics;
+    if ((mnemonic !== "MOVS" && mnemonic !== "STOS") || form.addressSize === 16) return false;
+    return !operandSegments.includes("checked");
+  }
+
+  /** Forwards, all elements up to a page's end at once, where both pages are in the TLB. */
   #emitBulk(): void {
     const { semantics } = this.#frame.spec.row;
     const moves = semantics.mnemonic === "MOVS";
     const size = this.#frame.spec.form.addressSize;
-    if ((!moves && semantics.mnemonic !== "STOS") || size === 16) return;
     const { code } = this.#frame;
     const bytes = this.#frame.spec.form.operands[0]!.width / 8;
     const index = { destination: this.#frame.spec.row.operands.findIndex(({ addressing }) => addressing === "Y"), source: this.#frame.spec.row.operands.findIndex(({ addressing }) => addressing === "X") };
-    if (this.#frame.spec.operandSegments[index.destination] === "checked") return;
-    if (moves && this.#frame.spec.operandSegments[index.source] === "checked") return;
     const count = code.local(i32);
     const room = (linear: number): void => {
       // elements that fit wholly between the address and its page's end
@@ -142,7 +157,7 @@ export class RepeatEmitter {
     const lookUp = (linear: number, write: boolean, into: number): void => {
       const key = code.local(i64);
       code.get(linear).i32(0).memory("i64.load", offset.tlbKey).tee(key).op("i64.xor");
-      code.i64(12n).op("i64.shr_u").op("i32.wrap_i64").i32(tlbEntries - 1).op("i32.and").i32(5).op("i32.shl").tee(into);
+      code.op("i32.wrap_i64").i32(12 - tlbEntryShift).op("i32.shr_u").i32((tlbEntries - 1) << tlbEntryShift).op("i32.and").tee(into);
       code.memory("i64.load", tlbOffset + (write ? tlbEntry.writeTag : tlbEntry.readTag));
       code.get(linear).i64(-4096n).op("i64.and").get(key).op("i64.xor").op("i64.ne").brIf(0);
       code.get(linear).op("i32.wrap_i64").get(into).memory("i32.load", tlbOffset + tlbEntry.addend).op("i32.add").set(into);

@@ -5,10 +5,13 @@ import {
   jumpCacheEntry,
   jumpCacheEntryBytes,
   jumpCacheOffset,
+  jumpCacheWay,
   tlbEntries,
   tlbEntry,
   tlbEntryBytes,
   tlbOffset,
+  tlbVictims,
+  tlbVictimsOffset,
 } from "../codegen/memory-map.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { offsetOf } from "../state/layout.ts";
@@ -52,6 +55,8 @@ const identitiesInWorld = 4096 * identitiesInPcid;
 export const maximumWorlds = 2 ** 53 / identitiesInWorld;
 const tlbWords = tlbEntryBytes >>> 2;
 const jumpWords = jumpCacheEntryBytes >>> 2;
+/** Leaves as many of 32 bits as number an entry of the TLB. */
+const spreadShift = 32 - Math.log2(tlbEntries);
 /** An odd number whose multiples are spread evenly over 32 bits. */
 const spreader = 0x9e37_79b1;
 
@@ -61,7 +66,7 @@ const spreader = 0x9e37_79b1;
  */
 const keyOf = (context: number, privilege: number): number => {
   const number = (context << classBits) | privilege;
-  return (((Math.imul(number, spreader) >>> 20) << 12) | number) >>> 0;
+  return (((Math.imul(number, spreader) >>> spreadShift) << 12) | number) >>> 0;
 };
 /** The same from the low 12 bits of a tag. */
 const keyOfTag = (tag: number): number => keyOf((tag & 0xfff) >>> classBits, tag & ((1 << classBits) - 1));
@@ -161,6 +166,7 @@ export class Tlb {
 
   #wipe(): void {
     this.#bytes.fill(0xff, tlbOffset, tlbOffset + tlbEntries * tlbEntryBytes);
+    this.#dropVictims();
     this.#contexts.clear();
     this.#live.length = 0;
     this.#nextContext = 1;
@@ -301,6 +307,24 @@ export class Tlb {
     return code?.pages.get(page) ?? code?.globalPages.get(page) ?? -1;
   }
 
+  /** The entry at `at`, in words, is about to be that of another page: it can still be found among the victims. */
+  #keepVictim(at: number, tagLow: number, tagHigh: number): void {
+    const words = this.#words;
+    for (let tag = at; tag <= at + 2; tag += 2) {
+      if (words[tag] === noTag && words[tag + 1] === noTag) continue;
+      if (words[tag] === tagLow && words[tag + 1] === tagHigh) continue;
+      const victim = (tlbVictimsOffset >>> 2) + this.#nextVictim * tlbWords;
+      words.copyWithin(victim, at, at + tlbWords);
+      this.#nextVictim = (this.#nextVictim + 1) % tlbVictims;
+      return;
+    }
+  }
+  #nextVictim = 0;
+
+  #dropVictims(): void {
+    this.#words.fill(noTag, tlbVictimsOffset >>> 2, (tlbVictimsOffset >>> 2) + tlbVictims * tlbWords);
+  }
+
   /** Enter a translation of the page of `low`/`high` under the current key. */
   fill(
     low: number,
@@ -316,6 +340,7 @@ export class Tlb {
     const entry = ((low ^ key) >>> 12) & (tlbEntries - 1);
     const at = (tlbOffset >>> 2) + entry * tlbWords;
     const tagLow = ((low & ~0xfff) ^ key) >>> 0;
+    this.#keepVictim(at, tagLow, high);
     if (words[at] !== tagLow || words[at + 1] !== high) words[at] = words[at + 1] = noTag;
     if (words[at + 2] !== tagLow || words[at + 3] !== high) words[at + 2] = words[at + 3] = noTag;
     if (read) {
@@ -349,6 +374,7 @@ export class Tlb {
   /** Stores to the page at this memory offset must be seen by TypeScript from now on: it holds code. */
   protect(memoryOffset: number): void {
     const words = this.#words;
+    this.#dropVictims();
     for (let entry = 0; entry < tlbEntries; entry++) {
       const at = (tlbOffset >>> 2) + entry * tlbWords;
       const tag = words[at + 2]!;
@@ -435,6 +461,7 @@ export class Tlb {
   #dropGlobal(context: number): void {
     const { globalPages, globalJumps, code } = this.#locals[context]!;
     for (const pages of code) this.#forgetCode(pages, pages.globalPages);
+    this.#dropVictims();
     while (globalPages.length > 0) this.#dropEntry(globalPages.pop()!, context);
     this.#dropJumpEntries(globalJumps);
   }
@@ -446,7 +473,10 @@ export class Tlb {
     while (jumps.length > 0) {
       const jumpKey = jumps.pop()!;
       const at = jumps.pop()!;
+      // It may have made room for another one. Of two with this key both go.
+      const other = at ^ (jumpCacheWay >>> 2);
       if (words[at + (jumpCacheEntry.key >>> 2)] === jumpKey) words[at] = words[at + 1] = noTag;
+      if (words[other + (jumpCacheEntry.key >>> 2)] === jumpKey) words[other] = words[other + 1] = noTag;
     }
   }
 
@@ -455,6 +485,7 @@ export class Tlb {
     const local = this.#locals[context]!;
     const { pages, jumps } = local;
     for (const code of local.code) this.#forgetCode(code, code.pages);
+    this.#dropVictims();
     if (pages.length < tlbEntries) while (pages.length > 0) this.#dropEntry(pages.pop()!, context);
     else {
       for (let entry = 0; entry < tlbEntries; entry++) this.#dropEntry(entry, context);
@@ -481,6 +512,7 @@ export class Tlb {
       return;
     }
     const words = this.#words;
+    this.#dropVictims();
     const page = low & ~0xfff;
     for (const [identity, context] of this.#contexts) {
       if (!meant(identity)) continue;
@@ -502,6 +534,7 @@ export class Tlb {
   /** Drop all translations of the naturally aligned 2^bits bytes around a linear address. */
   #dropRegion(low: number, high: number, bits: number): void {
     const words = this.#words;
+    this.#dropVictims();
     const region = low >>> bits;
     // Two tags an entry.
     for (let n = 0; n < 2 * tlbEntries; n++) {
@@ -534,6 +567,8 @@ export class Tlb {
   ): void {
     const words = this.#words;
     const at = jumpEntry(low, high, jumpKey);
+    if (!this.#isJump(at, low, high, jumpKey))
+      words.copyWithin(at ^ (jumpCacheWay >>> 2), at, at + jumpWords);
     words[at] = low >>> 0;
     words[at + 1] = high >>> 0;
     words[at + (jumpCacheEntry.key >>> 2)] = jumpKey;
@@ -554,13 +589,21 @@ export class Tlb {
 
   /** The record of the code at a linear address, or 0. */
   findJump(low: number, high: number, jumpKey: number): number {
+    let at = jumpEntry(low, high, jumpKey);
+    if (!this.#isJump(at, low, high, jumpKey)) {
+      at ^= jumpCacheWay >>> 2;
+      if (!this.#isJump(at, low, high, jumpKey)) return 0;
+    }
+    return this.#words[at + (jumpCacheEntry.record >>> 2)]!;
+  }
+
+  #isJump(at: number, low: number, high: number, jumpKey: number): boolean {
     const words = this.#words;
-    const at = jumpEntry(low, high, jumpKey);
-    return words[at] === low >>> 0 &&
+    return (
+      words[at] === low >>> 0 &&
       words[at + 1] === high >>> 0 &&
       words[at + (jumpCacheEntry.key >>> 2)] === jumpKey
-      ? words[at + (jumpCacheEntry.record >>> 2)]!
-      : 0;
+    );
   }
 }
 

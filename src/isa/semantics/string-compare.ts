@@ -1,5 +1,5 @@
 import type { Frame } from "../../ir/frame.ts";
-import { defineIntrinsic } from "../../ir/intrinsics.ts";
+import { defineIntrinsic, defineIntrinsicInPlace } from "../../ir/intrinsics.ts";
 import { constant, intrinsic, type Value } from "../../ir/value.ts";
 import { defineWith, type Semantics } from "../define.ts";
 import { bytesOf, valueIn } from "./vector-bytes.ts";
@@ -12,69 +12,63 @@ import { bytesOf, valueIn } from "./vector-bytes.ts";
 /** What imm8 says: [0] words, [1] signed, [3:2] aggregation, [5:4] polarity, [6] which index or which mask. */
 interface Control {
   readonly count: 8 | 16;
-  readonly element: (bytes: Uint8Array, index: number) => number;
+  readonly signed: boolean;
   readonly aggregation: number;
   readonly polarity: number;
 }
 
-// biome-ignore format: one row per source format
-const elements: readonly Control["element"][] = [
-  (bytes, i) => bytes[i]!,
-  (bytes, i) => bytes[2 * i]! | (bytes[2 * i + 1]! << 8),
-  (bytes, i) => (bytes[i]! << 24) >> 24,
-  (bytes, i) => ((bytes[2 * i]! << 16) | (bytes[2 * i + 1]! << 24)) >> 16,
-];
+const controls: readonly Control[] = Array.from({ length: 64 }, (_, bits) => ({
+  count: bits & 1 ? 8 : 16,
+  signed: (bits & 2) !== 0,
+  aggregation: (bits >> 2) & 3,
+  polarity: (bits >> 4) & 3,
+}));
+const controlOf = (imm8: number): Control => controls[imm8 & 63]!;
 
-const controlOf = (imm8: bigint): Control => {
-  const bits = Number(imm8);
-  return {
-    count: bits & 1 ? 8 : 16,
-    element: elements[bits & 3]!,
-    aggregation: (bits >> 2) & 3,
-    polarity: (bits >> 4) & 3,
-  };
+/** The elements of both operands. The arrays are reused: string functions of C libraries come here again and again. */
+const elements = [new Int32Array(16), new Int32Array(16)] as const;
+
+/** The operand whose 16 bytes are at an offset, as elements. */
+const elementsOf = (slot: 0 | 1, view: DataView, at: number, { count, signed }: Control): Int32Array => {
+  const list = elements[slot];
+  for (let n = 0; n < count; n++)
+    if (count === 16) list[n] = signed ? view.getInt8(at + n) : view.getUint8(at + n);
+    else list[n] = signed ? view.getInt16(at + 2 * n, true) : view.getUint16(at + 2 * n, true);
+  return list;
 };
 
-const firstNull = (bytes: Uint8Array, { count, element }: Control): number => {
+const firstNull = (list: Int32Array, { count }: Control): number => {
   let index = 0;
-  while (index < count && element(bytes, index) !== 0) index++;
+  while (index < count && list[index] !== 0) index++;
   return index;
-};
-
-/** The number of valid elements that EAX or EDX (sign-extended to 64 bits) gives: its magnitude, at most `count`. */
-const explicitLength = (register: bigint, { count }: Control): number => {
-  const value = BigInt.asIntN(64, register);
-  const magnitude = value < 0n ? -value : value;
-  return magnitude > BigInt(count) ? count : Number(magnitude);
 };
 
 /** IntRes1: per element of b, whether the aggregation holds; invalid elements as in "Valid/Invalid Override of Comparisons". */
 const aggregate = (
-  a: Uint8Array,
+  a: Int32Array,
   validA: number,
-  b: Uint8Array,
+  b: Int32Array,
   validB: number,
-  control: Control,
+  { count, aggregation }: Control,
 ): number => {
-  const { count, element, aggregation } = control;
   let result = 0;
   for (let j = 0; j < count; j++) {
     let holds = false;
     switch (aggregation) {
       case 0: // equal any
-        for (let i = 0; i < validA && j < validB; i++) holds ||= element(a, i) === element(b, j);
+        for (let i = 0; i < validA && j < validB && !holds; i++) holds = a[i] === b[j];
         break;
       case 1: // ranges
-        for (let i = 0; i + 1 < validA && j < validB; i += 2)
-          holds ||= element(a, i) <= element(b, j) && element(b, j) <= element(a, i + 1);
+        for (let i = 0; i + 1 < validA && j < validB && !holds; i += 2)
+          holds = a[i]! <= b[j]! && b[j]! <= a[i + 1]!;
         break;
       case 2: // equal each
-        holds = j < validA && j < validB ? element(a, j) === element(b, j) : j >= validA && j >= validB;
+        holds = j < validA && j < validB ? a[j] === b[j] : j >= validA && j >= validB;
         break;
       case 3: // equal ordered
         holds = true;
-        for (let i = 0; i < validA && i + j < count; i++)
-          holds &&= i + j < validB && element(a, i) === element(b, i + j);
+        for (let i = 0; i < validA && i + j < count && holds; i++)
+          holds = i + j < validB && a[i] === b[i + j];
         break;
     }
     if (holds) result |= 1 << j;
@@ -85,47 +79,61 @@ const aggregate = (
 /** Bits of the result of the two comparison intrinsics: IntRes2 in 15:0, the least and the most significant index, flags. */
 const Result = { leastIndex: 16, mostIndex: 24, CF: 32, ZF: 33, SF: 34, OF: 35 } as const;
 
-const compare = (a: Uint8Array, validA: number, b: Uint8Array, validB: number, control: Control): bigint => {
+/** Writes the result, 64 bits, to an offset. */
+const compare = (
+  a: Int32Array,
+  validA: number,
+  b: Int32Array,
+  validB: number,
+  control: Control,
+  view: DataView,
+  at: number,
+): void => {
   const { count, polarity } = control;
   const all = (1 << count) - 1;
   const inverted = polarity === 1 ? all : polarity === 3 ? (1 << validB) - 1 : 0;
   const intRes2 = aggregate(a, validA, b, validB, control) ^ inverted;
   const least = intRes2 === 0 ? count : 31 - Math.clz32(intRes2 & -intRes2);
   const most = intRes2 === 0 ? count : 31 - Math.clz32(intRes2);
-  const flag = (holds: boolean, bit: number): bigint => (holds ? 1n << BigInt(bit) : 0n);
-  return (
-    BigInt(intRes2) |
-    (BigInt(least) << BigInt(Result.leastIndex)) |
-    (BigInt(most) << BigInt(Result.mostIndex)) |
+  view.setUint32(at, intRes2 | (least << Result.leastIndex) | (most << Result.mostIndex), true);
+  const flag = (holds: boolean, bit: number): number => (holds ? 1 << (bit - 32) : 0);
+  view.setUint32(
+    at + 4,
     flag(intRes2 !== 0, Result.CF) |
-    flag(validB < count, Result.ZF) |
-    flag(validA < count, Result.SF) |
-    flag((intRes2 & 1) === 1, Result.OF)
+      flag(validB < count, Result.ZF) |
+      flag(validA < count, Result.SF) |
+      flag((intRes2 & 1) === 1, Result.OF),
+    true,
   );
 };
 
-defineIntrinsic("compareImplicitStrings", 64, (a, b, imm8) => {
-  const control = controlOf(imm8!);
-  const first = bytesOf(a!, 0);
-  const second = bytesOf(b!, 1);
-  return compare(first, firstNull(first, control), second, firstNull(second, control), control);
+defineIntrinsicInPlace("compareImplicitStrings", [128, 128, 8], 64, (view, at) => {
+  const control = controlOf(view.getUint8(at + 32));
+  const a = elementsOf(0, view, at, control);
+  const b = elementsOf(1, view, at + 16, control);
+  compare(a, firstNull(a, control), b, firstNull(b, control), control, view, at);
 });
 
-defineIntrinsic("compareExplicitStrings", 64, (a, b, imm8, lengthA, lengthB) => {
-  const control = controlOf(imm8!);
-  return compare(
-    bytesOf(a!, 0),
-    explicitLength(lengthA!, control),
-    bytesOf(b!, 1),
-    explicitLength(lengthB!, control),
-    control,
-  );
+/** The number of valid elements that EAX or EDX (sign-extended to 64 bits) gives: its magnitude, at most `count`. */
+const explicitLength = (view: DataView, at: number, { count }: Control): number => {
+  const value = view.getBigInt64(at, true);
+  const magnitude = value < 0n ? -value : value;
+  return magnitude > BigInt(count) ? count : Number(magnitude);
+};
+
+defineIntrinsicInPlace("compareExplicitStrings", [128, 128, 8, 64, 64], 64, (view, at) => {
+  const control = controlOf(view.getUint8(at + 32));
+  const a = elementsOf(0, view, at, control);
+  const b = elementsOf(1, view, at + 16, control);
+  const validA = explicitLength(view, at + 48, control);
+  const validB = explicitLength(view, at + 64, control);
+  compare(a, validA, b, validB, control, view, at);
 });
 
 /** The mask of PCMPxSTRM: IntRes2 zero-extended, or with imm8[6] every bit widened to its element. */
 defineIntrinsic("expandStringMask", 128, (intRes2, imm8) => {
   if ((imm8! & 0x40n) === 0n) return intRes2!;
-  const { count } = controlOf(imm8!);
+  const { count } = controlOf(Number(imm8!));
   const mask = bytesOf(0n, 2);
   for (let i = 0; i < 16; i++) mask[i] = (intRes2! >> BigInt(count === 16 ? i : i >> 1)) & 1n ? 0xff : 0;
   return valueIn(2);

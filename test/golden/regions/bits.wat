@@ -62,7 +62,7 @@
   i64.store offset=48 (i32.const 0) (local.get 18) ;; RSI
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 34)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 8, at 0x20
+    return_call $core.regionRaise (i32.const 2097408) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 8, at 0x20
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 9))
@@ -107,7 +107,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 14 (i64.add (i64.add (local.get 8) (i64.const 34)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1049120) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 17, at 0x20
+        return_call $core.regionRaise (i32.const 2097696) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 17, at 0x20
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 8))
@@ -116,9 +116,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1049152) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 18, at 0x22
+      return_call $core.resumeRecord (i32.const 2097728) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 18, at 0x22
     end
   end
-  return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x22
+  return_call $core.resumeRecord (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x22
   unreachable
 )

@@ -22,13 +22,13 @@
   local.set 12 (i64.add (local.get 8) (i64.const 11))
   local.set 13 (i64.add (local.get 12) (i64.const 17))
   if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1))
-    return_call $core.regionRaise (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 1, at 0x6
+    return_call $core.regionRaise (i32.const 2097184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 1, at 0x6
   end
   local.set 16 (local.tee 15 (i64.add (local.get 14) (i64.const -8)))
-  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 16) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 16) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 16) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 16) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 16)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
+    return_call $core.resumeRecord (i32.const 2097184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 17
   i64.store (local.get 17) (local.get 12)
@@ -46,15 +46,15 @@
   local.set 5 (i32.const 11)
   i64.store (i32.const 0) (local.get 18) ;; RAX
   local.set 13 (local.tee 12 (local.get 14))
-  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x15
+    return_call $core.resumeRecord (i32.const 2097248) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x15
   end
   local.set 17
   local.set 15 (i64.load (local.get 17))
   if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 15) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 15)) (i32.const 1))
-    return_call $core.regionRaise (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 3, at 0x15
+    return_call $core.regionRaise (i32.const 2097248) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 3, at 0x15
   end
   local.set 16 (i64.add (local.get 12) (i64.const 8))
   local.set 14 (local.get 16)

@@ -27,11 +27,11 @@
   i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
   local.set 13 (i64.add (i64.add (local.get 8) (i64.const 10)) (i64.const 14))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0x8
+    return_call $core.regionRaise (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0x8
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 3))
-    return_call $core.regionToNear (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x8
+    return_call $core.regionToNear (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x8
   end
   local.set 16 (i64.add (local.tee 13 (local.get 14)) (local.tee 15 (i64.const 1)))
   local.set 14 (local.get 16)
@@ -51,7 +51,7 @@
   i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
   local.set 13 (i64.add (i64.add (local.get 8) (i64.const 18)) (i64.const 5))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 5, at 0x10
+    return_call $core.regionRaise (i32.const 2097312) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 5, at 0x10
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 6))
@@ -68,7 +68,7 @@
       local.set 10 (i32.lt_s (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3)))
       local.set 13 (i64.add (i64.add (local.get 8) (i64.const 10)) (i64.const 14))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 8, at 0x8
+        return_call $core.regionRaise (i32.const 2097408) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 8, at 0x8
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 2))
@@ -86,7 +86,7 @@
         i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
         local.set 13 (i64.add (i64.add (local.get 8) (i64.const 18)) (i64.const 5))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-          return_call $core.regionRaise (i32.const 1049024) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 14, at 0x10
+          return_call $core.regionRaise (i32.const 2097600) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 14, at 0x10
         end
         if (local.get 10)
           local.set 1 (i32.sub (local.get 1) (i32.const 2))
@@ -95,7 +95,7 @@
           end
           br 2
         end
-        return_call $core.resumeRecord (i32.const 1049056) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 15, at 0x12
+        return_call $core.resumeRecord (i32.const 2097632) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 15, at 0x12
       end
       local.set 16 (i64.add (local.tee 13 (local.get 14)) (local.tee 15 (i64.const 1)))
       local.set 14 (local.get 16)
@@ -115,7 +115,7 @@
       i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
       local.set 13 (i64.add (i64.add (local.get 8) (i64.const 18)) (i64.const 5))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x10
+        return_call $core.regionRaise (i32.const 2097504) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x10
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -124,9 +124,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x12
+      return_call $core.resumeRecord (i32.const 2097536) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x12
     end
   end
-  return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x12
+  return_call $core.resumeRecord (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x12
   unreachable
 )

@@ -33,11 +33,11 @@
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 13)) (i64.const 18))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0xb
+    return_call $core.regionRaise (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0xb
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 3))
-    return_call $core.regionToNear (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xb
+    return_call $core.regionToNear (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xb
   end
   local.set 16 (i32.add (local.tee 10 (i32.wrap_i64 (local.get 15))) (local.tee 13 (i32.const 1)))
   local.set 15 (i64.extend_i32_u (local.get 16))
@@ -48,7 +48,7 @@
   i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 18)) (i64.const 21))
   if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))
-    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0x10
+    return_call $core.regionRaise (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0x10
   end
   local.set 1 (i32.sub (local.get 1) (i32.const 5))
   if (i32.le_s (local.get 1) (i32.const 0))
@@ -73,7 +73,7 @@
     i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
     local.set 14 (i64.add (i64.add (local.get 8) (i64.const 29)) (i64.const 6))
     if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-      return_call $core.regionRaise (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 7, at 0x1b
+      return_call $core.regionRaise (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 7, at 0x1b
     end
     if (local.get 10)
       local.set 1 (i32.sub (local.get 1) (i32.const 3))
@@ -90,7 +90,7 @@
         local.set 10 (i32.eqz (i32.and (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3))))
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 13)) (i64.const 18))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-          return_call $core.regionRaise (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 10, at 0xb
+          return_call $core.regionRaise (i32.const 2097472) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 10, at 0xb
         end
         if (local.get 10)
           local.set 1 (i32.sub (local.get 1) (i32.const 2))
@@ -118,7 +118,7 @@
           i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
           local.set 14 (i64.add (i64.add (local.get 8) (i64.const 29)) (i64.const 6))
           if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-            return_call $core.regionRaise (i32.const 1049088) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 16, at 0x1b
+            return_call $core.regionRaise (i32.const 2097664) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 16, at 0x1b
           end
           if (local.get 10)
             local.set 1 (i32.sub (local.get 1) (i32.const 4))
@@ -127,7 +127,7 @@
             end
             br 2
           end
-          return_call $core.resumeRecord (i32.const 1049120) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 17, at 0x1d
+          return_call $core.resumeRecord (i32.const 2097696) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 17, at 0x1d
         end
         local.set 16 (i32.add (local.tee 10 (i32.wrap_i64 (local.get 15))) (local.tee 13 (i32.const 1)))
         local.set 15 (i64.extend_i32_u (local.get 16))
@@ -138,7 +138,7 @@
         i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 18)) (i64.const 21))
         if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))
-          return_call $core.regionRaise (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 12, at 0x10
+          return_call $core.regionRaise (i32.const 2097536) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 12, at 0x10
         end
         local.set 1 (i32.sub (local.get 1) (i32.const 4))
         if (i32.le_s (local.get 1) (i32.const 0))
@@ -147,7 +147,7 @@
         br 2
       end
     end
-    return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x1d
+    return_call $core.resumeRecord (i32.const 2097408) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x1d
   end
   unreachable
 )

@@ -34,7 +34,7 @@
   local.set 10 (i32.wrap_i64 (local.get 13))
   local.set 15 (i32.wrap_i64 (local.get 14))
   if (i32.xor (i32.lt_u (local.get 10) (local.get 15)) (i32.const 1))
-    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 0) (i32.const -1) ;; record 4, at 0x15
+    return_call $core.regionRaise (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 0) (i32.const -1) ;; record 4, at 0x15
   end
   local.set 16 (i64.or (i64.shl (i64.extend_i32_u (local.get 10)) (i64.const 32)) (i64.extend_i32_u (i32.wrap_i64 (local.get 12))))
   local.set 17 (i64.extend_i32_u (local.get 15))
@@ -70,7 +70,7 @@
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 16 (i64.add (i64.add (local.get 8) (i64.const 28)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 16) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 16)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x1a
+    return_call $core.regionRaise (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x1a
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 7))
@@ -90,7 +90,7 @@
       local.set 10 (i32.wrap_i64 (local.get 13))
       local.set 15 (i32.wrap_i64 (local.get 14))
       if (i32.xor (i32.lt_u (local.get 10) (local.get 15)) (i32.const 1))
-        return_call $core.regionRaise (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 0) (i32.const -1) ;; record 11, at 0x15
+        return_call $core.regionRaise (i32.const 2097504) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 0) (i32.const -1) ;; record 11, at 0x15
       end
       local.set 16 (i64.or (i64.shl (i64.extend_i32_u (local.get 10)) (i64.const 32)) (i64.extend_i32_u (i32.wrap_i64 (local.get 12))))
       local.set 17 (i64.extend_i32_u (local.get 15))
@@ -126,7 +126,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 16 (i64.add (i64.add (local.get 8) (i64.const 28)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 16) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 16)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048992) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0x1a
+        return_call $core.regionRaise (i32.const 2097568) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0x1a
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 6))
@@ -135,9 +135,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1049024) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 14, at 0x1c
+      return_call $core.resumeRecord (i32.const 2097600) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 14, at 0x1c
     end
   end
-  return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x1c
+  return_call $core.resumeRecord (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x1c
   unreachable
 )

@@ -38,7 +38,7 @@
     end
     i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
     v128.store offset=896 (i32.const 0) (local.get 13) ;; XMM0
-    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
+    return_call $core.resumeRecord (i32.const 2097184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   block
     block
@@ -63,7 +63,7 @@
     i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
     v128.store offset=896 (i32.const 0) (local.get 13) ;; XMM0
     v128.store offset=960 (i32.const 0) (local.get 18) ;; XMM2
-    return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xa
+    return_call $core.resumeRecord (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xa
   end
   local.set 19 (i32.sub (local.tee 10 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
@@ -81,7 +81,7 @@
   v128.store offset=960 (i32.const 0) (local.get 18) ;; XMM2
   local.set 21 (i64.add (i64.add (local.get 8) (i64.const 19)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 21) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 21)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0x11
+    return_call $core.regionRaise (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0x11
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -107,7 +107,7 @@
           br 1
         end
         v128.store offset=896 (i32.const 0) (local.get 13) ;; XMM0
-        return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
+        return_call $core.resumeRecord (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x6
       end
       block
         block
@@ -131,7 +131,7 @@
         end
         v128.store offset=896 (i32.const 0) (local.get 13) ;; XMM0
         v128.store offset=960 (i32.const 0) (local.get 18) ;; XMM2
-        return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xa
+        return_call $core.resumeRecord (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xa
       end
       local.set 19 (i32.sub (local.tee 10 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
@@ -149,7 +149,7 @@
       v128.store offset=960 (i32.const 0) (local.get 18) ;; XMM2
       local.set 21 (i64.add (i64.add (local.get 8) (i64.const 19)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 21) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 21)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0x11
+        return_call $core.regionRaise (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0x11
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 4))
@@ -158,9 +158,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x13
+      return_call $core.resumeRecord (i32.const 2097472) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x13
     end
   end
-  return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x13
+  return_call $core.resumeRecord (i32.const 2097312) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x13
   unreachable
 )

@@ -35,11 +35,11 @@
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 10)) (i64.const 15))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0x8
+    return_call $core.regionRaise (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0x8
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 3))
-    return_call $core.regionToNear (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x8
+    return_call $core.regionToNear (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x8
   end
   local.set 18 (i64.add (local.tee 14 (local.get 15)) (local.tee 17 (local.get 16)))
   local.set 15 (local.get 18)
@@ -50,7 +50,7 @@
   i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 15)) (i64.const 18))
   if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))
-    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0xd
+    return_call $core.regionRaise (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0xd
   end
   local.set 1 (i32.sub (local.get 1) (i32.const 5))
   if (i32.le_s (local.get 1) (i32.const 0))
@@ -81,7 +81,7 @@
     i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
     local.set 14 (i64.add (i64.add (local.get 8) (i64.const 28)) (i64.const 6))
     if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-      return_call $core.regionRaise (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 8, at 0x1a
+      return_call $core.regionRaise (i32.const 2097408) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 8, at 0x1a
     end
     if (local.get 10)
       local.set 1 (i32.sub (local.get 1) (i32.const 4))
@@ -98,7 +98,7 @@
         local.set 10 (i32.eqz (i32.and (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3))))
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 10)) (i64.const 15))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-          return_call $core.regionRaise (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x8
+          return_call $core.regionRaise (i32.const 2097504) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x8
         end
         if (local.get 10)
           local.set 1 (i32.sub (local.get 1) (i32.const 2))
@@ -134,7 +134,7 @@
           i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
           local.set 14 (i64.add (i64.add (local.get 8) (i64.const 28)) (i64.const 6))
           if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-            return_call $core.regionRaise (i32.const 1049152) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 18, at 0x1a
+            return_call $core.regionRaise (i32.const 2097728) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 18, at 0x1a
           end
           if (local.get 10)
             local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -143,7 +143,7 @@
             end
             br 2
           end
-          return_call $core.resumeRecord (i32.const 1049184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 19, at 0x1c
+          return_call $core.resumeRecord (i32.const 2097760) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 19, at 0x1c
         end
         local.set 18 (i64.add (local.tee 14 (local.get 15)) (local.tee 17 (local.get 16)))
         local.set 15 (local.get 18)
@@ -154,7 +154,7 @@
         i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 15)) (i64.const 18))
         if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))
-          return_call $core.regionRaise (i32.const 1048992) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0xd
+          return_call $core.regionRaise (i32.const 2097568) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0xd
         end
         local.set 1 (i32.sub (local.get 1) (i32.const 4))
         if (i32.le_s (local.get 1) (i32.const 0))
@@ -163,7 +163,7 @@
         br 2
       end
     end
-    return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x1c
+    return_call $core.resumeRecord (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x1c
   end
   unreachable
 )

@@ -22,7 +22,7 @@
   i64.store offset=16 (i32.const 0) (local.get 13) ;; RDX
   local.set 12 (local.get 13)
   if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 12) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 12)) (i32.const 1))
-    return_call $core.regionRaise (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0xe
+    return_call $core.regionRaise (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0xe
   end
   local.set 1 (i32.sub (local.get 1) (i32.const 3))
   return_call $core.regionDispatch64 (local.get 12) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)

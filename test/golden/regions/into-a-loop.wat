@@ -32,11 +32,11 @@
   i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 9)) (i64.const 12))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0x7
+    return_call $core.regionRaise (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 2, at 0x7
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 3))
-    return_call $core.regionToNear (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
+    return_call $core.regionToNear (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
   end
   local.set 14 (i64.add (local.get 12) (local.get 15))
   local.set 12 (local.get 14)
@@ -59,7 +59,7 @@
   i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 20)) (i64.const 9))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x12
+    return_call $core.regionRaise (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x12
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 7))
@@ -88,7 +88,7 @@
       i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
       local.set 14 (i64.add (i64.add (local.get 8) (i64.const 20)) (i64.const 9))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1049024) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 14, at 0x12
+        return_call $core.regionRaise (i32.const 2097600) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 14, at 0x12
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 4))
@@ -110,7 +110,7 @@
       i64.store (i32.const 0) (local.get 12) ;; RAX
       local.set 14 (i64.add (i64.add (local.get 8) (i64.const 29)) (i64.const 9))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1049120) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 17, at 0x1b
+        return_call $core.regionRaise (i32.const 2097696) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 17, at 0x1b
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 7))
@@ -119,7 +119,7 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1049152) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 18, at 0x1d
+      return_call $core.resumeRecord (i32.const 2097728) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 18, at 0x1d
     end
   end
   local.set 10 (i32.const 30)
@@ -135,12 +135,12 @@
   i64.store (i32.const 0) (local.get 12) ;; RAX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 29)) (i64.const 9))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0x1b
+    return_call $core.regionRaise (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0x1b
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 10))
-    return_call $core.regionToNear (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x1b
+    return_call $core.regionToNear (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x1b
   end
-  return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x1d
+  return_call $core.resumeRecord (i32.const 2097472) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x1d
   unreachable
 )

@@ -21,10 +21,10 @@
   local.set 11 (i64.extend_i32_u (local.get 10))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 12 (i64.const 77824)
-  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 12)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
+    return_call $core.resumeRecord (i32.const 2097184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 13
   local.set 14 (i64.load (local.get 13))
@@ -37,10 +37,10 @@
   local.set 5 (i32.const 11)
   i64.store (i32.const 0) (local.get 15) ;; RAX
   local.set 12 (i64.const 77832)
-  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 12)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x11
+    return_call $core.resumeRecord (i32.const 2097248) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x11
   end
   local.set 13
   local.set 14 (local.get 15)
@@ -56,7 +56,7 @@
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 12 (i64.add (i64.add (local.get 8) (i64.const 30)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 12) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 12)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 5, at 0x1c
+    return_call $core.regionRaise (i32.const 2097312) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 5, at 0x1c
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 6))
@@ -65,10 +65,10 @@
     end
     loop
       local.set 12 (i64.const 77824)
-      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 12)) (i32.load offset=65560 (local.get 10)))
       else
-        return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x6
+        return_call $core.resumeRecord (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x6
       end
       local.set 13
       local.set 14 (i64.load (local.get 13))
@@ -81,10 +81,10 @@
       local.set 5 (i32.const 11)
       i64.store (i32.const 0) (local.get 15) ;; RAX
       local.set 12 (i64.const 77832)
-      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 7)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 12)) (i32.load offset=65560 (local.get 10)))
       else
-        return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x11
+        return_call $core.resumeRecord (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x11
       end
       local.set 13
       local.set 14 (local.get 15)
@@ -100,7 +100,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 12 (i64.add (i64.add (local.get 8) (i64.const 30)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 12) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 12)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x1c
+        return_call $core.regionRaise (i32.const 2097504) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x1c
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -109,9 +109,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x1e
+      return_call $core.resumeRecord (i32.const 2097536) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x1e
     end
   end
-  return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x1e
+  return_call $core.resumeRecord (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x1e
   unreachable
 )

@@ -40,7 +40,7 @@
   i64.store (i32.const 0) (local.get 13) ;; RAX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 17)) (i64.const 10))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0xf
+    return_call $core.regionRaise (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0xf
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -66,7 +66,7 @@
       i64.store offset=8 (i32.const 0) (local.get 12) ;; RCX
       local.set 14 (i64.add (i64.add (local.get 8) (i64.const 17)) (i64.const 10))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 10, at 0xf
+        return_call $core.regionRaise (i32.const 2097472) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 10, at 0xf
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 3))
@@ -86,7 +86,7 @@
       i64.store offset=16 (i32.const 0) (local.get 11) ;; RDX
       local.set 14 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 5))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 12, at 0x13
+        return_call $core.regionRaise (i32.const 2097536) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 12, at 0x13
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -113,7 +113,7 @@
         i64.store (i32.const 0) (local.get 13) ;; RAX
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 17)) (i64.const 10))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-          return_call $core.regionRaise (i32.const 1049120) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 17, at 0xf
+          return_call $core.regionRaise (i32.const 2097696) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 17, at 0xf
         end
         if (local.get 10)
           local.set 1 (i32.sub (local.get 1) (i32.const 4))
@@ -133,15 +133,15 @@
         i64.store offset=16 (i32.const 0) (local.get 11) ;; RDX
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 5))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-          return_call $core.regionRaise (i32.const 1049184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 19, at 0x13
+          return_call $core.regionRaise (i32.const 2097760) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 19, at 0x13
         end
         if (local.get 10)
           local.set 1 (i32.sub (local.get 1) (i32.const 6))
-          return_call $core.regionToNear (i32.const 1049184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 19, at 0x13
+          return_call $core.regionToNear (i32.const 2097760) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 19, at 0x13
         end
-        return_call $core.resumeRecord (i32.const 1049216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 20, at 0x15
+        return_call $core.resumeRecord (i32.const 2097792) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 20, at 0x15
       end
-      return_call $core.resumeRecord (i32.const 1048992) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 13, at 0x15
+      return_call $core.resumeRecord (i32.const 2097568) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 13, at 0x15
     end
   end
   local.set 10 (i32.wrap_i64 (local.get 2))
@@ -155,12 +155,12 @@
   i64.store offset=16 (i32.const 0) (local.get 11) ;; RDX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 5))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x13
+    return_call $core.regionRaise (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x13
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 7))
-    return_call $core.regionToNear (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x13
+    return_call $core.regionToNear (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x13
   end
-  return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x15
+  return_call $core.resumeRecord (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x15
   unreachable
 )

@@ -22,6 +22,6 @@
   local.set 12 (i64.extend_i32_u (local.get 10))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 12) ;; RAX
-  return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xb
+  return_call $core.resumeRecord (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0xb
   unreachable
 )

@@ -23,10 +23,10 @@
   local.set 11 (i64.extend_i32_u (local.get 10))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 14 (local.tee 13 (i64.add (local.get 12) (i64.const -8)))
-  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
+    return_call $core.resumeRecord (i32.const 2097184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x6
   end
   local.set 15
   local.set 17 (local.get 16)
@@ -34,10 +34,10 @@
   local.set 12 (local.get 13)
   i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
   local.set 14 (local.tee 13 (i64.add (local.get 12) (i64.const -8)))
-  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048640) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
+    return_call $core.resumeRecord (i32.const 2097216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 2, at 0x7
   end
   local.set 15
   local.set 17 (local.get 18)
@@ -45,10 +45,10 @@
   local.set 12 (local.get 13)
   i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
   local.set 14 (local.tee 13 (local.get 12))
-  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x8
+    return_call $core.resumeRecord (i32.const 2097248) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0x8
   end
   local.set 15
   local.set 17 (i64.load (local.get 15))
@@ -58,10 +58,10 @@
   i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
   i64.store (i32.const 0) (local.get 16) ;; RAX
   local.set 14 (local.tee 13 (local.get 12))
-  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0x9
+    return_call $core.resumeRecord (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0x9
   end
   local.set 15
   local.set 17 (i64.load (local.get 15))
@@ -84,7 +84,7 @@
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 13 (i64.add (i64.add (local.get 8) (i64.const 15)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0xd
+    return_call $core.regionRaise (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0xd
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 7))
@@ -93,10 +93,10 @@
     end
     loop
       local.set 14 (local.tee 13 (i64.add (local.get 12) (i64.const -8)))
-      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
       else
-        return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x6
+        return_call $core.resumeRecord (i32.const 2097408) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x6
       end
       local.set 15
       local.set 17 (local.get 16)
@@ -104,10 +104,10 @@
       local.set 12 (local.get 13)
       i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
       local.set 14 (local.tee 13 (i64.add (local.get 12) (i64.const -8)))
-      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+      if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
       else
-        return_call $core.resumeRecord (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x7
+        return_call $core.resumeRecord (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0x7
       end
       local.set 15
       local.set 17 (local.get 18)
@@ -115,10 +115,10 @@
       local.set 12 (local.get 13)
       i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
       local.set 14 (local.tee 13 (local.get 12))
-      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
       else
-        return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x8
+        return_call $core.resumeRecord (i32.const 2097472) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x8
       end
       local.set 15
       local.set 17 (i64.load (local.get 15))
@@ -128,10 +128,10 @@
       i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
       i64.store (i32.const 0) (local.get 16) ;; RAX
       local.set 14 (local.tee 13 (local.get 12))
-      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
+      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 14) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 14) (i64.const 7)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 14)) (i32.load offset=65560 (local.get 10)))
       else
-        return_call $core.resumeRecord (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 11, at 0x9
+        return_call $core.resumeRecord (i32.const 2097504) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 11, at 0x9
       end
       local.set 15
       local.set 17 (i64.load (local.get 15))
@@ -154,7 +154,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 13 (i64.add (i64.add (local.get 8) (i64.const 15)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048992) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0xd
+        return_call $core.regionRaise (i32.const 2097568) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0xd
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 6))
@@ -163,9 +163,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1049024) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 14, at 0xf
+      return_call $core.resumeRecord (i32.const 2097600) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 14, at 0xf
     end
   end
-  return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xf
+  return_call $core.resumeRecord (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0xf
   unreachable
 )

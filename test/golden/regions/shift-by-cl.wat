@@ -49,7 +49,7 @@
   i64.store offset=16 (i32.const 0) (local.get 18) ;; RDX
   local.set 13 (i64.add (i64.add (local.get 8) (i64.const 17)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0xf
+    return_call $core.regionRaise (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 4, at 0xf
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -87,7 +87,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 13 (i64.add (i64.add (local.get 8) (i64.const 17)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0xf
+        return_call $core.regionRaise (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0xf
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 4))
@@ -96,9 +96,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1048896) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x11
+      return_call $core.resumeRecord (i32.const 2097472) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 10, at 0x11
     end
   end
-  return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x11
+  return_call $core.resumeRecord (i32.const 2097312) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x11
   unreachable
 )

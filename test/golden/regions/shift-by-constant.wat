@@ -48,7 +48,7 @@
   i64.store offset=16 (i32.const 0) (local.get 17) ;; RDX
   local.set 13 (i64.add (i64.add (local.get 8) (i64.const 24)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x16
+    return_call $core.regionRaise (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 6, at 0x16
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 7))
@@ -82,7 +82,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 13 (i64.add (i64.add (local.get 8) (i64.const 24)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048992) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0x16
+        return_call $core.regionRaise (i32.const 2097568) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 13, at 0x16
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 6))
@@ -91,10 +91,10 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1049024) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 14, at 0x18
+      return_call $core.resumeRecord (i32.const 2097600) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 14, at 0x18
     end
   end
-  return_call $core.resumeRecord (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x18
+  return_call $core.resumeRecord (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x18
   unreachable
 )
 

@@ -19,10 +19,10 @@
   local.set 11 (i64.extend_i32_u (local.get 10))
   i64.store offset=40 (i32.const 0) (local.get 11) ;; RBP
   local.set 13 (i64.and (i64.add (local.get 12) (i64.const 4)) (i64.const 65535))
-  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 3)) (i64.const -4096)) (local.get 7)))
+  if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 3)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 10)))
   else
-    return_call $core.resumeRecord (i32.const 1048608) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
+    return_call $core.resumeRecord (i32.const 2097184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 1, at 0x5
   end
   local.set 14
   local.set 15 (i32.load (local.get 14))
@@ -47,10 +47,10 @@
     end
     loop
       local.set 13 (i64.and (i64.add (local.get 12) (i64.const 4)) (i64.const 65535))
-      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 131040)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 3)) (i64.const -4096)) (local.get 7)))
+      if (result i32) (i64.eq (i64.load offset=65536 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 3)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 13)) (i32.load offset=65560 (local.get 10)))
       else
-        return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x5
+        return_call $core.resumeRecord (i32.const 2097312) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x5
       end
       local.set 14
       local.set 15 (i32.load (local.get 14))
@@ -75,9 +75,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0xc
+      return_call $core.resumeRecord (i32.const 2097408) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0xc
     end
   end
-  return_call $core.resumeRecord (i32.const 1048704) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0xc
+  return_call $core.resumeRecord (i32.const 2097280) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 4, at 0xc
   unreachable
 )

@@ -37,6 +37,6 @@
   if (i32.le_s (local.get 1) (i32.const 0))
     return_call $core.regionBudget (i64.add (local.get 8) (i64.const 25)) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
   end
-  return_call $core.resumeRecord (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x19
+  return_call $core.resumeRecord (i32.const 2097312) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 5, at 0x19
   unreachable
 )

@@ -31,11 +31,11 @@
   i64.store (i32.const 0) (local.get 12) ;; RAX
   local.set 15 (i64.add (i64.add (local.get 8) (i64.const 16)) (i64.const 22))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 15) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 15)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 3, at 0xe
+    return_call $core.regionRaise (i32.const 2097248) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 3, at 0xe
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 4))
-    return_call $core.regionToNear (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xe
+    return_call $core.regionToNear (i32.const 2097248) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 3, at 0xe
   end
   local.set 10 (i32.lt_u (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3)))
   local.set 14 (i32.sub (local.tee 13 (i32.wrap_i64 (local.get 11))) (i32.const 1))
@@ -48,7 +48,7 @@
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 15 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 15) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 15)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048736) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 5, at 0x13
+    return_call $core.regionRaise (i32.const 2097312) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 5, at 0x13
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 6))
@@ -68,11 +68,11 @@
       i64.store (i32.const 0) (local.get 12) ;; RAX
       local.set 15 (i64.add (i64.add (local.get 8) (i64.const 16)) (i64.const 22))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 15) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 15)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0xe
+        return_call $core.regionRaise (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 9, at 0xe
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 3))
-        return_call $core.regionToNear (i32.const 1048864) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0xe
+        return_call $core.regionToNear (i32.const 2097440) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 9, at 0xe
       end
       local.set 10 (i32.lt_u (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3)))
       local.set 14 (i32.sub (local.tee 13 (i32.wrap_i64 (local.get 11))) (i32.const 1))
@@ -85,7 +85,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 15 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 15) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 15)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x13
+        return_call $core.regionRaise (i32.const 2097504) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x13
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 5))
@@ -94,9 +94,9 @@
         end
         br 1
       end
-      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x15
+      return_call $core.resumeRecord (i32.const 2097536) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x15
     end
   end
-  return_call $core.resumeRecord (i32.const 1048768) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x15
+  return_call $core.resumeRecord (i32.const 2097344) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 6, at 0x15
   unreachable
 )

@@ -36,7 +36,7 @@
   i64.store offset=8 (i32.const 0) (local.get 17) ;; RCX
   local.set 18 (i64.add (i64.add (local.get 8) (i64.const 14)) (i64.const 18))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 18) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 18)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048672) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 3, at 0xc
+    return_call $core.regionRaise (i32.const 2097248) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 3, at 0xc
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 4))
@@ -62,7 +62,7 @@
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 13 (i64.add (i64.add (local.get 8) (i64.const 27)) (i64.const 6))
       if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-        return_call $core.regionRaise (i32.const 1048928) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x19
+        return_call $core.regionRaise (i32.const 2097504) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 11, at 0x19
       end
       if (local.get 10)
         local.set 1 (i32.sub (local.get 1) (i32.const 3))
@@ -82,7 +82,7 @@
         i64.store offset=8 (i32.const 0) (local.get 17) ;; RCX
         local.set 18 (i64.add (i64.add (local.get 8) (i64.const 14)) (i64.const 18))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 18) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 18)) (i32.const 1)))
-          return_call $core.regionRaise (i32.const 1049056) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 15, at 0xc
+          return_call $core.regionRaise (i32.const 2097632) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 15, at 0xc
         end
         if (local.get 10)
           local.set 1 (i32.sub (local.get 1) (i32.const 3))
@@ -112,15 +112,15 @@
         i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
         local.set 13 (i64.add (i64.add (local.get 8) (i64.const 27)) (i64.const 6))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-          return_call $core.regionRaise (i32.const 1049184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 19, at 0x19
+          return_call $core.regionRaise (i32.const 2097760) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 19, at 0x19
         end
         if (local.get 10)
           local.set 1 (i32.sub (local.get 1) (i32.const 7))
-          return_call $core.regionToNear (i32.const 1049184) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 19, at 0x19
+          return_call $core.regionToNear (i32.const 2097760) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 19, at 0x19
         end
-        return_call $core.resumeRecord (i32.const 1049216) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 20, at 0x1b
+        return_call $core.resumeRecord (i32.const 2097792) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 20, at 0x1b
       end
-      return_call $core.resumeRecord (i32.const 1048960) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x1b
+      return_call $core.resumeRecord (i32.const 2097536) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 12, at 0x1b
     end
   end
   local.set 13 (i64.add (local.get 12) (i64.const 3))
@@ -144,12 +144,12 @@
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 13 (i64.add (i64.add (local.get 8) (i64.const 27)) (i64.const 6))
   if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 13) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 13)) (i32.const 1)))
-    return_call $core.regionRaise (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 7, at 0x19
+    return_call $core.regionRaise (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) (i32.const 13) (i32.const 0) ;; record 7, at 0x19
   end
   if (local.get 10)
     local.set 1 (i32.sub (local.get 1) (i32.const 8))
-    return_call $core.regionToNear (i32.const 1048800) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x19
+    return_call $core.regionToNear (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x19
   end
-  return_call $core.resumeRecord (i32.const 1048832) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x1b
+  return_call $core.resumeRecord (i32.const 2097408) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 8, at 0x1b
   unreachable
 )
