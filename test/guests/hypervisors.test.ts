@@ -60,6 +60,30 @@ it.for(cases)(
   },
 );
 
+it.runIf(all)(
+  "Debian finds Akaros's virtio console by its ACPI device, as hvc0",
+  { timeout: 900_000 },
+  async (context) => {
+    const guest = await debianGuest("cloud-amd64", {
+      moduleGroups: { "virtio-mmio": ["virtio_mmio", "virtio_console"] },
+      variant: "mmio",
+    });
+    if ("unavailable" in guest) return context.skip("Debian's packages are not available");
+    const machine = await Machine.create({ memoryMiB: 512, hypervisor: "akaros" });
+    let text = "";
+    machine.console.on("data", (chunk) => {
+      text += new TextDecoder("latin1").decode(chunk);
+    });
+    await machine.boot({
+      image: readFileSync(guest.kernel),
+      initrd: readFileSync(guest.initrd),
+      commandLine: `console=ttyS0 quiet ws.modules=virtio-mmio ws.run="readlink -f /sys/bus/virtio/drivers/virtio_console/virtio* > /dev/hvc0"`,
+    });
+    expect(await machine.run({ timeout: 800 })).toMatchObject({ reason: "power-off" });
+    expect(text).toMatch(/LNRO0005:00\/virtio\d/);
+  },
+);
+
 it("an image that cannot be a guest is refused in one sentence", async () => {
   const image = { name: "kernel", bytes: new Uint8Array(4096) };
   const flat = { protocol: "flat", mode: "long64", address: 0x10_0000 } as const;
