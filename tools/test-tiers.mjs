@@ -28,6 +28,7 @@ for (const tier of tiers) {
     [
       "run",
       "--no-file-parallelism",
+      "--testTimeout=300000",
       "--reporter=default",
       "--reporter=json",
       `--outputFile.json=${results}`,

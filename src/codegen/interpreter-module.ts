@@ -114,6 +114,8 @@ export class InterpreterModule {
 
   /** Handlers made so far. */
   handlerCount = 0;
+  /** Bytes of WebAssembly made so far. */
+  codeBytes = 0;
 
   /** Asks for a handler: its table index, callable after the next `materialise`. */
   add(spec: HandlerSpec): number {
@@ -208,7 +210,9 @@ export class InterpreterModule {
     };
     const bodies = [...emit(context), ...further];
     for (const { index, body, name } of bodies) builder.export(`${index}`, builder.function(body, name));
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(builder.build()), this.#imports);
+    const binary = builder.build();
+    this.codeBytes += binary.length;
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(binary), this.#imports);
     if (this.#next > this.#table.length) this.#table.grow(Math.max(4096, this.#next - this.#table.length));
     for (const { index } of bodies) this.#table.set(index, exports[`${index}`] as () => void);
   }

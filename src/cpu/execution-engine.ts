@@ -18,6 +18,9 @@ export const engineDefaults: { tier: Tier; eager: boolean } = { tier: "jit", eag
 const maximumModes = 4096;
 /** Handlers, likewise: Debian's boot makes about two thousand. */
 const maximumHandlers = 10_000;
+/** WebAssembly of handlers and regions, bytes, likewise: Debian's boot makes 6 MB of it, V8 several times as much machine code. */
+export const maximumCodeBytes = 32 * 2 ** 20;
+
 /** A VMX instruction that ended in VMfail. */
 export interface VmFail {
   readonly instruction: Instruction;
@@ -113,7 +116,12 @@ export class ExecutionEngine {
 
   /** Some bound is reached: time to `tidy`. */
   get untidy(): boolean {
-    return this.cache.full || this.modes.size > maximumModes || this.module.handlerCount > maximumHandlers;
+    return this.cache.full || this.modes.size > maximumModes || this.#isLarge;
+  }
+
+  /** Has translated code reached a bound? */
+  get #isLarge(): boolean {
+    return this.module.handlerCount > maximumHandlers || this.module.codeBytes > maximumCodeBytes;
   }
 
   /** Keep decoded code, modes and handlers within bounds, whatever the guest makes of them. Not while translated code runs. */
@@ -123,7 +131,7 @@ export class ExecutionEngine {
       this.cache.flush();
       this.modes.clear();
     }
-    if (this.module.handlerCount > maximumHandlers) {
+    if (this.#isLarge) {
       const { eager } = this;
       this.module.settle();
       this.cache.flush();

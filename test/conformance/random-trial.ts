@@ -11,58 +11,78 @@ const slices = [1000, 65, 333, 100, 1600, 1, 200];
 /** Instructions after which the JIT makes regions of what has been decoded: loops have been gone around by then. */
 const translateAfter = [64, 150, 400, 900];
 
-/** Words of the page tables, without their accessed and dirty flags. */
-const mapped = ({ evaluator }: TwoTiers): Uint32Array =>
-  new Uint32Array(evaluator.guest.ram().slice(places.pml4, places.table + 0x1000).buffer).map(
-    (word) => word & ~0x60,
-  );
+/** Words of the page tables, without their accessed and dirty flags: the upper levels, then an entry of two words for each page. */
+const mapped = (ram: Uint8Array): Uint32Array =>
+  new Uint32Array(ram.slice(places.pml4, places.table + mappedPages * 8).buffer).map((word) => word & ~0x60);
+/** Linear pages from 0 that a program may map. */
+const mappedPages = (places.remapped >>> 12) + 1;
 
-const pageWord = (address: bigint): number =>
+/** Place in `mapped` of the low half of a page's entry, which is all that programs change. */
+const wordOf = (address: bigint): number =>
   (places.table - places.pml4) / 4 + 2 * (Number(BigInt.asUintN(32, address) >> 12n) & 511);
 
+/** From a store to a page table to the instruction that makes it valid, instructions at most: MOV from CR4, XOR, MOV to CR4. */
+const soon = 3;
+
 /**
- * Knows the page tables as they were when translations were last invalidated. A program that changes them without saying so (it has come
- * among them by chance, or its stack has) is over: a processor may see the old translations or the new ones.
+ * Knows the page tables as they were when translations were last invalidated. A program that changes them and does not say so at once (it has
+ * come among them by chance, or its stack has) is over: a processor may see the old translations or the new ones.
  */
 class TableWatch {
   readonly #two: TwoTiers;
+  readonly #ram: Uint8Array;
   #known: Uint32Array;
   #isStale = false;
+  /** Instructions that have been fetched since the page tables were found changed. */
+  #late = 0;
 
   constructor(two: TwoTiers) {
     this.#two = two;
-    this.#known = mapped(two);
-    const { processor } = two.evaluator;
-    // The evaluator's processor tells: it executes the same invalidations.
+    const { processor, guest } = two.evaluator;
+    this.#ram = guest.ram();
+    this.#known = mapped(this.#ram);
+    const own = Object.getPrototypeOf(processor) as typeof processor;
+    // The evaluator's processor tells: it executes the same invalidations, and fetches each instruction.
     Object.defineProperty(processor, "invalidate", {
       configurable: true,
       value: (what: Invalidation) => {
-        this.#invalidated(what);
-        Object.getPrototypeOf(processor).invalidate.call(processor, what);
+        const now = mapped(this.#ram);
+        const told = what.kind === "page" ? wordOf(what.address) : undefined;
+        if (told !== undefined && now.some((word, n) => word !== this.#known[n] && n !== told))
+          this.#isStale = true;
+        this.#known = now;
+        this.#late = 0;
+        own.invalidate.call(processor, what);
+      },
+    });
+    Object.defineProperty(processor, "fetch", {
+      configurable: true,
+      value: () => {
+        if (!this.#isKnown() && ++this.#late > soon) this.#isStale = true;
+        return own.fetch.call(processor);
       },
     });
   }
 
-  end(): void {
-    Reflect.deleteProperty(this.#two.evaluator.processor, "invalidate");
+  #isKnown(): boolean {
+    const now = new Uint32Array(this.#ram.buffer, this.#ram.byteOffset + places.pml4, this.#known.length);
+    for (let n = (places.table - places.pml4) / 4; n < now.length; n++)
+      if (((now[n]! ^ this.#known[n]!) & ~0x60) !== 0) return false;
+    return true;
   }
 
-  #invalidated(what: Invalidation): void {
-    const now = mapped(this.#two);
-    const changed = [...now.keys()].filter((n) => now[n] !== this.#known[n]);
-    const isTold = (word: number): boolean =>
-      what.kind === "page" ? word === pageWord(what.address) || word === pageWord(what.address) + 1 : true;
-    // One page at a time is what programs do on purpose.
-    if (changed.some((word) => !isTold(word)) || new Set(changed.map((word) => word >> 1)).size > 1)
-      this.#isStale = true;
-    this.#known = now;
+  end(): void {
+    const { processor } = this.#two.evaluator;
+    Reflect.deleteProperty(processor, "invalidate");
+    Reflect.deleteProperty(processor, "fetch");
   }
 
   /** Has the program changed its page tables behind its own back? */
   get isOver(): boolean {
     const { RSP } = this.#two.evaluator.processor.state;
     if (RSP > BigInt(places.pml4 - 0x80) && RSP < BigInt(places.table + 0x1080)) return true;
-    return this.#isStale || mapped(this.#two).some((word, n) => word !== this.#known[n]);
+    const now = mapped(this.#ram);
+    return this.#isStale || now.some((word, n) => word !== this.#known[n]);
   }
 }
 
