@@ -8,6 +8,9 @@ export const record = {
   /** u16 each: state offsets of the register operands, in operand order. */ slot0: 4,
   slot1: 6,
   slot2: 8,
+  /** In records of procedures. u32: the record of the next instruction (0: not known); u16: number of the procedure. */
+  successor: 4,
+  procedure: 8,
   /** u16: state offset of the address's base (the `zero` field without one; `ripBase` for RIP-relative). */ base: 10,
   /** u16: state offset of the index. */ index: 12,
   /** u8: shift count of the index. */ scale: 14,

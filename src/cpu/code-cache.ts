@@ -8,6 +8,7 @@ import type { CodeMode } from "./code-mode.ts";
 import { GuestMemory, Watched } from "./guest-memory.ts";
 import { HandlerLibrary, isRepeated, type Variant } from "./handler-library.ts";
 import { HotCode } from "./hot-code.ts";
+import { procedureNumber } from "./procedure-table.ts";
 import { isNear, RecordWriter } from "./record-writer.ts";
 import type { Tlb } from "./tlb.ts";
 import { stepOf } from "./vmx-socket.ts";
@@ -165,6 +166,15 @@ export class CodeCache {
   link(at: number, target: number): void {
     if (this.#pageOfRecord(at) === this.#pageOfRecord(target))
       this.#view.setInt32(at + record.displacement, target, true);
+  }
+
+  /** Let the record of a procedure name `target` as that of the next instruction, provided that both are of one page. */
+  succeed(at: number, target: number): void {
+    if (
+      this.#view.getUint16(at + record.next, true) < 4096 &&
+      this.#pageOfRecord(at) === this.#pageOfRecord(target)
+    )
+      this.#view.setUint32(at + record.successor, target, true);
   }
 
   /** Drop every record. Must not be called while translated code runs. */
@@ -360,6 +370,10 @@ export class CodeCache {
         this.#writer.exit(at, undecided ? ExitKind.undecided : ExitKind.procedure, offset, retired);
         this.#view.setUint16(at + record.next, offset + instruction.length, true);
         this.#view.setInt32(at + record.displacement, this.#instructions.push(instruction) - 1, true);
+        if (!undecided) {
+          this.#view.setUint32(at + record.successor, 0, true);
+          this.#view.setUint16(at + record.procedure, procedureNumber(row.semantics.mnemonic), true);
+        }
         at += recordBytes;
         break;
       }

@@ -16,6 +16,10 @@ export interface PhysicalBus {
   write(address: number, value: number, size: 1 | 2 | 4): void;
   /** True where reads and writes are plain RAM (page tables elsewhere still work, slowly). */
   isRam(address: number): boolean;
+  /** What `inPlace` points into. */
+  readonly view?: DataView;
+  /** Offset in `view` of memory whose bytes on this page may be read (`write`: and stored to) with no effect elsewhere; -1: none. */
+  inPlace?(address: number, write: boolean): number;
 }
 
 export interface PortSpace {

@@ -119,7 +119,7 @@ export const deliverOnce = (core: Core, event: Event): Fault | undefined => {
     if (event.vector === DB && event.payload !== undefined) enterDebugException(state, event.payload);
   }
   // Blocked before a VM exit that its delivery meets (SDM Vol. 3, "Architectural State Before a VM Exit").
-  if (event.type === "NMI") state.interruptibility |= 8;
+  if (event.type === "NMI" && !event.leavesNmisUnblocked) state.interruptibility |= 8;
   const pending = state.pendingDebug;
   const fault = !isProtected(state)
     ? deliverReal(core, event)

@@ -63,6 +63,8 @@ export class FakeCore implements Core {
       else this.memory.setUint32(address, value, true);
     },
     isRam: (address) => address < this.memory.byteLength,
+    view: this.memory,
+    inPlace: (address) => (address < this.memory.byteLength ? address : -1),
   };
 
   readonly ports: PortSpace = {

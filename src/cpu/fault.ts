@@ -22,6 +22,8 @@ export interface Event {
   readonly instructionLength?: number;
   /** Injected by VM entry: it does not cause a VM exit by itself. */
   readonly injected?: boolean;
+  /** An NMI whose delivery does not block further ones. */
+  readonly leavesNmisUnblocked?: boolean;
 }
 
 /** An exception or trap on its way to the guest: the value that stands for it. */

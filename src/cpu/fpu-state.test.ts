@@ -168,6 +168,37 @@ describe("XSAVE and XRSTOR", () => {
     expect(registers(core)).toBe(before);
   });
 
+  // 48 0f ae ...: FXSAVE, XSAVE, XSAVEOPT; 48 0f c7 ...: XSAVEC, XSAVES; and what restores it.
+  for (const [saves, restores] of [
+    ["48 0f ae 03", "48 0f ae 0b"],
+    ["48 0f ae 23", "48 0f ae 2b"],
+    ["48 0f ae 33", "48 0f ae 2b"],
+    ["48 0f c7 23", "48 0f ae 2b"],
+    ["48 0f c7 2b", "48 0f c7 1b"],
+  ] as const)
+    it(`write the same area within a page and across two, and read it: ${saves}`, () => {
+      const images = [area, area + 0x1000 - 128, area + 0x1000 - 512, area + 0x1000 - 576].map((at) => {
+        const core = ready(longMode(new FakeCore("default", { plus: ["AVX"] })));
+        core.state.XCR0 = 7n;
+        core.state.RBX = BigInt(at);
+        fill(core);
+        core.state.bytes("XMM3").fill(0x77, 16, 32);
+        const before = registers(core);
+        for (let n = 0; n < 832; n += 8)
+          core.write64(at + n, n < 512 || n >= 576 ? 0x5a5a_0000n + BigInt(n) : 0n);
+        expect(core.execute(saves)).toBeUndefined();
+        const image = Array.from({ length: 832 / 8 }, (_, n) => core.read64(at + 8 * n).toString(16)).join(
+          " ",
+        );
+        initial(core);
+        if (saves === "48 0f ae 03") core.state.bytes("XMM3").fill(0x77, 16, 32);
+        expect(core.execute(restores)).toBeUndefined();
+        expect(registers(core)).toBe(before);
+        return image;
+      });
+      expect(new Set(images).size).toBe(1);
+    });
+
   // biome-ignore format: one row per fact
   const headers: [string, string, [number, bigint][], string | undefined][] = [
     ["XRSTOR, a component beyond XCR0",              "0f ae 2b", [[512, 4n]], "#GP(0)"],

@@ -164,6 +164,12 @@ export class GuestMemory implements PhysicalBus {
     return this.offsetOf(address) >= 0;
   }
 
+  inPlace(address: number, write: boolean): number {
+    const offset = this.offsetOf(address);
+    if (offset < 0 || !write) return offset;
+    return this.watchedPages[GuestMemory.pageOf(offset)] === 0 && this.isWritable(address) ? offset : -1;
+  }
+
   /** Number of the page of code tracking that holds this memory offset. */
   static pageOf(memoryOffset: number): number {
     return (memoryOffset - ramOffset) >>> 12;

@@ -182,6 +182,17 @@ export const readLinearPair = (core: Core, low: number, high: number, access: nu
 export const probeLinear = (core: Core, address: bigint, size: number, access: number): Fault | undefined =>
   translate(core, address, size, access);
 
+/**
+ * Offset in the bus's `view` of `size` bytes that may be accessed there as this access would; -1 where that must be left to the
+ * functions that read and write. A probe otherwise.
+ */
+export const placeLinear = (core: Core, address: bigint, size: number, access: number): number | Fault => {
+  const fault = translate(core, address, size, access);
+  if (fault) return fault;
+  if (firstLength !== size || apicOffset >= 0 || core.physical.inPlace === undefined) return -1;
+  return core.physical.inPlace(firstAddress, (access & Access.WRITE) !== 0);
+};
+
 const writePhysical = (bus: PhysicalBus, address: number, value: bigint, size: number): void => {
   if (size <= 4) {
     quadword[0] = value;

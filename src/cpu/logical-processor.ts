@@ -1,5 +1,6 @@
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
+import { fixedHandlers } from "../codegen/interpreter-module.ts";
 import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import type { CpuState } from "../state/cpu-state.ts";
@@ -23,12 +24,13 @@ import { evaluateInstruction } from "./evaluator.ts";
 import { deliver, deliverFault } from "./exceptions.ts";
 import type { ExecutionEngine, RunningProcessor } from "./execution-engine.ts";
 import type { GuestMemory } from "./guest-memory.ts";
-import { fetchInstruction } from "./instruction-fetch.ts";
+import { CutInstructions, fetchInstruction } from "./instruction-fetch.ts";
 import { type LinearMemory, walkedMemory } from "./linear-memory.ts";
 import { MemorySlowPath } from "./memory-slow-path.ts";
 import { is64Bit } from "./mode.ts";
 import { Access, walkLinear } from "./page-walk.ts";
-import { procedures } from "./procedures.ts";
+import { procedureTable } from "./procedure-table.ts";
+import { type Procedure, procedures } from "./procedures.ts";
 import { activityWaitForSipi } from "./reset.ts";
 import { hasSignal, signalWakes, takeSignals } from "./signals.ts";
 import { Monitor } from "./system.ts";
@@ -59,6 +61,7 @@ const samplePeriod = 16_384;
 const activityHlt = 1;
 
 const ripOffset = offsetOf("RIP");
+const rcxOffset = offsetOf("RCX");
 const codeBaseOffset = offsetOf("codeBase");
 const codeSegmentOffset = offsetOf("CS.base");
 const exitKindOffset = offsetOf("exitKind");
@@ -99,6 +102,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
   /** The record after an evaluated one, where nothing has happened since; else 0. */
   #resume = 0;
   readonly #sockets: ProcessorSockets;
+  readonly #cut = new CutInstructions();
+  /** The record after a quiet procedure: it is run with no look at events. Else 0. */
+  #following = 0;
   /** The state while another processor runs. */
   readonly #parked = new Uint8Array(architecturalBytes);
   /** Set to end `run` at the next instruction boundary. */
@@ -243,36 +249,43 @@ export class LogicalProcessor implements Core, RunningProcessor {
     let left = budget;
     const sampling = engine.tier === "jit";
     this.stopRequested = false;
+    this.#following = 0;
     engine.tidy();
     const { module } = engine;
     this.#refresh();
-    while (left > 0 && !this.stopRequested && !engine.untidy) {
-      this.#boundary();
-      if (this.#delivered > 0) {
-        left -= this.#delivered;
-        this.#sockets.elapse(this.#delivered);
-        this.#delivered = 0;
-        // A VM exit may have been what an observer wants to stop at.
-        if (left <= 0 || this.stopRequested) break;
-      }
-      this.#midRepeat = false;
-      if (view.getUint32(activityOffset, true) !== 0) break;
-      const flags = view.getUint32(flagsOffset, true);
-      if (breakpointsEnabled(state) && this.#code.isBreakpointPage()) {
-        left -= this.step();
-        continue;
-      }
-      if (flags & RF) view.setUint32(flagsOffset, flags & ~RF, true);
-      if (flags & TF || view.getUint32(interruptibilityOffset, true) & 3 || engine.tier === "evaluator") {
-        left -= this.step();
-        continue;
-      }
-      const resume = this.#resume;
-      this.#resume = 0;
-      const start = resume === 0 ? this.#code.lookUp() : resume;
+    while (left > 0 && !this.stopRequested) {
+      let start = this.#following;
+      let resume = 0;
+      this.#following = 0;
       if (start === 0) {
-        left -= this.step();
-        continue;
+        if (engine.untidy) break;
+        this.#boundary();
+        if (this.#delivered > 0) {
+          left -= this.#delivered;
+          this.#sockets.elapse(this.#delivered);
+          this.#delivered = 0;
+          // A VM exit may have been what an observer wants to stop at.
+          if (left <= 0 || this.stopRequested) break;
+        }
+        this.#midRepeat = false;
+        if (view.getUint32(activityOffset, true) !== 0) break;
+        const flags = view.getUint32(flagsOffset, true);
+        if (breakpointsEnabled(state) && this.#code.isBreakpointPage()) {
+          left -= this.step();
+          continue;
+        }
+        if (flags & RF) view.setUint32(flagsOffset, flags & ~RF, true);
+        if (flags & TF || view.getUint32(interruptibilityOffset, true) & 3 || engine.tier === "evaluator") {
+          left -= this.step();
+          continue;
+        }
+        resume = this.#resume;
+        this.#resume = 0;
+        start = resume === 0 ? this.#code.lookUp() : resume;
+        if (start === 0) {
+          left -= this.step();
+          continue;
+        }
       }
       // Before a stop is put among the records: what is translated now must not take it for theirs.
       if (sampling && resume === 0 && (this.#untilSample === samplePeriod || engine.eager))
@@ -323,12 +336,9 @@ export class LogicalProcessor implements Core, RunningProcessor {
         case ExitKind.fault:
           this.#raise(this.memory.faultOf(at));
           break;
-        case ExitKind.procedure: {
-          const instruction = engine.cache.instruction(at);
-          this.#settle();
-          left -= this.#procedure(instruction);
+        case ExitKind.procedure:
+          left -= this.#procedureOf(at);
           break;
-        }
         case ExitKind.step:
           left -= this.#stepAgain(at);
           break;
@@ -441,7 +451,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
 
   /** Fetch and decode the instruction at CS:RIP. */
   fetch(): Instruction | Fault {
-    return fetchInstruction(this, this.#code.mode);
+    return fetchInstruction(this, this.#code.mode, this.#cut);
   }
 
   /** Carry out one instruction; how many retired (0 or 1). */
@@ -491,7 +501,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
       return 0;
     }
     const transitions = vmx?.transitions;
-    if (row.semantics.build === undefined) retired = this.#procedure(instruction);
+    if (row.semantics.build === undefined)
+      retired = this.#procedure(instruction, procedures.get(row.semantics.mnemonic)!);
     else if (engine.tier === "evaluator" || breakpointsEnabled(state))
       retired = this.#evaluate(instruction, walkedMemory);
     else retired = this.#stepTranslated(instruction);
@@ -606,12 +617,54 @@ export class LogicalProcessor implements Core, RunningProcessor {
     return 1;
   }
 
+  /** Run the procedure of a record; RIP is the instruction's own. After a quiet one `#following` is set. */
+  #procedureOf(at: number): number {
+    const { view } = this.state;
+    const entry = procedureTable[view.getUint16(at + record.procedure, true)]!;
+    const { mode } = this.#code;
+    const instruction = this.engine.cache.instruction(at);
+    if (entry.settles) this.#settle();
+    if (!entry.quiet || mode.codeSize !== 64 || this.vmx?.nonRoot) {
+      this.#settle();
+      return this.#procedure(instruction, entry.run);
+    }
+    const index = view.getUint32(rcxOffset, true);
+    const { row } = instruction;
+    const fault =
+      (row.unit === undefined ? undefined : unitFault(this.state, row)) ?? entry.run(this, instruction);
+    if (fault) {
+      this.#raise(fault);
+      return 0;
+    }
+    this.#count(1);
+    if (
+      view.getUint32(pendingDebugOffset, true) !== 0 ||
+      (entry.stayed !== undefined && !entry.stayed(this, index))
+    ) {
+      this.#refresh();
+      return 1;
+    }
+    const known = view.getUint32(at + record.successor, true);
+    this.#following =
+      known !== 0 && view.getUint32(known + record.handler, true) !== fixedHandlers.stale
+        ? known
+        : this.#successorOf(at);
+    return 1;
+  }
+
+  /** The record of the code at CS:RIP, remembered as what follows the procedure at `at`; 0 where that is not to be had now. */
+  #successorOf(at: number): number {
+    const { engine } = this;
+    if (engine.untidy) return 0;
+    const found = this.#code.lookUp();
+    if (found !== 0) engine.cache.succeed(at, found);
+    return found;
+  }
+
   /** Run a procedure; flags are settled and RIP is the instruction's own. */
-  #procedure(instruction: Instruction): number {
+  #procedure(instruction: Instruction, run: Procedure): number {
     const { state } = this;
     const blocked = instruction.row.unit === undefined ? undefined : unitFault(state, instruction.row);
-    const run = procedures.get(instruction.row.semantics.mnemonic);
-    if (run === undefined) throw new Error(`no procedure ${instruction.row.semantics.mnemonic}`);
     const rip = state.view.getUint32(ripOffset, true);
     const fault = blocked ?? run(this, instruction);
     if (fault) {

@@ -5,7 +5,10 @@ import {
 import { VmxMsr } from "../arch/vmx-capabilities.ts";
 import { offsetOf, type U64Field } from "../state/layout.ts";
 import type { Core, CpuModel } from "./core.ts";
-import { isCanonical } from "./mode.ts";
+import { isCanonical, isCanonicalHigh } from "./mode.ts";
+
+const raxOffset = offsetOf("RAX");
+const rdxOffset = offsetOf("RDX");
 
 /** RDMSR and WRMSR: what each register of arch/msrs.ts does beyond holding a value. */
 
@@ -81,16 +84,6 @@ const behaviours: Readonly<Record<string, MsrBehaviour>> = {
       return true;
     },
   },
-  /** Nothing is speculated on; the bits are kept. */
-  IA32_SPEC_CTRL: {
-    write: ({ model, state }, value) => {
-      let rest = value;
-      for (const { feature, bits } of IA32_SPEC_CTRL) if (model.has(feature)) rest &= ~bits;
-      if (rest !== 0n) return false;
-      state.IA32_SPEC_CTRL = value;
-      return true;
-    },
-  },
   IA32_PRED_CMD: { write: () => true },
   IA32_FLUSH_CMD: { write: () => true },
   /** There is no microcode to load; the trigger accepts any address, as a processor that refuses an update does. */
@@ -136,7 +129,7 @@ const behaviours: Readonly<Record<string, MsrBehaviour>> = {
   },
 };
 
-const exists = ({ model }: Core, row: MsrRow): boolean => {
+const exists = (model: CpuModel, row: MsrRow): boolean => {
   if (row.ofModel) return model.fixedMsrs?.[row.name] !== undefined;
   if (row.name === "MSR_MISC_FEATURES_ENABLES")
     return ((model.fixedMsrs?.["MSR_PLATFORM_INFO"] ?? 0n) & MSR_PLATFORM_INFO.CPUIDFaulting) !== 0n;
@@ -183,26 +176,79 @@ const writeMtrr = (core: Core, index: number, value: bigint): boolean => {
 
 const isMtrr = (index: number): boolean => isVariableMtrr(index) || fixedMtrrs.includes(index);
 
-/** An MSR of the model that only holds a value: where in the state, and which values. */
-interface PlainMsr extends Pick<MsrRow, "writable" | "canonical"> {
+/** An MSR that is a field of the state and no more: what WRMSR asks of a value. */
+interface PlainMsr {
   readonly offset: number;
+  readonly canonical: boolean;
+  /** Bits that may be set; and their halves. */
+  readonly writable: bigint;
+  readonly low: number;
+  readonly high: number;
 }
-const plainCache = new WeakMap<CpuModel, ReadonlyMap<number, PlainMsr>>();
 
-const isPlain = (core: Core, row: MsrRow): boolean =>
+const everyBit = 0xffff_ffff_ffff_ffffn;
+
+/** Bits of IA32_SPEC_CTRL that a model has. Nothing is speculated on; they are kept. */
+const specCtrlBits = (model: CpuModel): bigint =>
+  IA32_SPEC_CTRL.reduce((set, { feature, bits }) => (model.has(feature) ? set | bits : set), 0n);
+
+const isPlain = (model: CpuModel, row: MsrRow): boolean =>
   row.field !== undefined &&
   behaviours[row.name] === undefined &&
   !(row.ofModel || row.readOnly || row.writeOnly || isVmxCapability(row.index) || isMtrr(row.index)) &&
-  exists(core, row);
+  exists(model, row);
 
-const plainMsr = (core: Core, index: number): PlainMsr | undefined => {
-  let plain = plainCache.get(core.model);
-  if (plain === undefined) {
-    const rows = msrs.filter((row) => isPlain(core, row));
-    plain = new Map(rows.map((row) => [row.index, { ...row, offset: offsetOf(row.field!) }]));
-    plainCache.set(core.model, plain);
+const plainMsrsOf = (model: CpuModel): ReadonlyMap<number, PlainMsr> => {
+  const plain = new Map<number, PlainMsr>();
+  for (const row of msrs) {
+    if (!isPlain(model, row)) continue;
+    const writable = row.name === "IA32_SPEC_CTRL" ? specCtrlBits(model) : (row.writable ?? everyBit);
+    plain.set(row.index, {
+      offset: offsetOf(row.field as U64Field),
+      canonical: row.canonical === true,
+      writable,
+      low: Number(writable & 0xffff_ffffn) | 0,
+      high: Number(writable >> 32n) | 0,
+    });
   }
-  return plain.get(index);
+  return plain;
+};
+
+const plainMsrs = new WeakMap<CpuModel, ReadonlyMap<number, PlainMsr>>();
+let lastModel: CpuModel | undefined;
+let lastPlain: ReadonlyMap<number, PlainMsr> = new Map();
+
+/** The MSR if it is a plain one: those that operating systems switch with tasks and guests are. */
+export const plainMsr = ({ model }: Core, index: number): PlainMsr | undefined => {
+  if (model !== lastModel) {
+    let plain = plainMsrs.get(model);
+    if (plain === undefined) {
+      plain = plainMsrsOf(model);
+      plainMsrs.set(model, plain);
+    }
+    lastModel = model;
+    lastPlain = plain;
+  }
+  return lastPlain.get(index);
+};
+
+/** RDMSR of a plain one: to EDX:EAX. */
+export const readPlain = ({ state: { view } }: Core, { offset }: PlainMsr): void => {
+  view.setUint32(raxOffset, view.getUint32(offset, true), true);
+  view.setUint32(raxOffset + 4, 0, true);
+  view.setUint32(rdxOffset, view.getUint32(offset + 4, true), true);
+  view.setUint32(rdxOffset + 4, 0, true);
+};
+
+/** WRMSR of a plain one, EDX:EAX; false is #GP. */
+export const writePlain = ({ state: { view }, model }: Core, msr: PlainMsr): boolean => {
+  const low = view.getUint32(raxOffset, true);
+  const high = view.getUint32(rdxOffset, true);
+  if (((low & ~msr.low) | (high & ~msr.high)) !== 0) return false;
+  if (msr.canonical && !isCanonicalHigh(high, model.linearAddressBits)) return false;
+  view.setUint32(msr.offset, low, true);
+  view.setUint32(msr.offset + 4, high, true);
+  return true;
 };
 
 /** RDMSR: the value, or undefined for #GP(0). An MSR that we do not know is reported by number. */
@@ -212,7 +258,7 @@ export const readMsr = (core: Core, index: number): bigint | undefined => {
   if (isX2Apic(index)) return core.apic.readMsr(index);
   if (isMtrr(index)) return readMtrr(core, index);
   const row = msrRow(index);
-  if (row === undefined || !exists(core, row)) {
+  if (row === undefined || !exists(core.model, row)) {
     core.reportUnimplemented(`RDMSR of ${msrName(index)}`);
     return undefined;
   }
@@ -229,7 +275,7 @@ export const writeMsr = (core: Core, index: number, value: bigint): boolean => {
   const plain = plainMsr(core, index);
   if (plain !== undefined) {
     const { writable, canonical } = plain;
-    if (writable !== undefined && value & ~writable) return false;
+    if (value & ~writable) return false;
     if (canonical && !isCanonical(value, core.model.linearAddressBits)) return false;
     core.state.view.setBigUint64(plain.offset, value, true);
     return true;
@@ -237,7 +283,7 @@ export const writeMsr = (core: Core, index: number, value: bigint): boolean => {
   if (isX2Apic(index)) return core.apic.writeMsr(index, value);
   if (isMtrr(index)) return writeMtrr(core, index, value);
   const row = msrRow(index);
-  if (row === undefined || !exists(core, row)) {
+  if (row === undefined || !exists(core.model, row)) {
     core.reportUnimplemented(`WRMSR of ${msrName(index)}, value 0x${value.toString(16)}`);
     return false;
   }

@@ -15,6 +15,7 @@ import { GP, UD } from "./segmentation.ts";
 import { currentStack } from "./stack.ts";
 import { ENTER } from "./stack-frames.ts";
 import * as system from "./system.ts";
+import { vmxInstructionNames } from "./vmx-socket.ts";
 import { x87Procedures } from "./x87.ts";
 
 /**
@@ -33,6 +34,7 @@ const blockingByMovSS = 2;
 /** Blocking by STI or MOV SS: up to the end of the next instruction. */
 const shadow = 3;
 const interruptibilityOffset = offsetOf("interruptibility");
+const pendingDebugOffset = offsetOf("pendingDebug");
 const ripOffset = offsetOf("RIP");
 
 /** Loading SS holds back debug traps and interrupts for one instruction. */
@@ -221,17 +223,16 @@ const guarded =
   };
 
 /** The instructions introduced with VMX: VT-x carries them out, from privilege to RIP. */
-// biome-ignore format: one list
-const ofVmx = [
-  "VMXON", "VMXOFF", "VMCLEAR", "VMPTRLD", "VMPTRST", "VMREAD", "VMWRITE", "VMLAUNCH", "VMRESUME", "VMCALL", "VMFUNC", "INVEPT", "INVVPID",
-] as const;
-const vmxInstruction: Procedure = (core, instruction) => {
-  if (core.vmx === undefined) return UD();
-  const pending = core.state.pendingDebug;
-  const fault = core.vmx.execute(instruction);
-  if (fault) core.state.pendingDebug = pending;
-  return fault;
-};
+const vmxInstruction =
+  (number: number): Procedure =>
+  (core, instruction) => {
+    if (core.vmx === undefined) return UD();
+    const { view } = core.state;
+    const pending = view.getUint32(pendingDebugOffset, true);
+    const fault = core.vmx.execute(instruction, number);
+    if (fault) view.setUint32(pendingDebugOffset, pending, true);
+    return fault;
+  };
 
 export const procedures: ReadonlyMap<string, Procedure> = new Map([
   ...[...Object.entries(advancing), ...x87Procedures].map(
@@ -239,5 +240,5 @@ export const procedures: ReadonlyMap<string, Procedure> = new Map([
   ),
   ...Object.entries(transferring).map(([name, run]) => [name, guarded(run, false)] as const),
   ...Object.entries(delivering).map(([name, run]) => [name, guarded(run, false, false)] as const),
-  ...ofVmx.map((name) => [name, vmxInstruction] as const),
+  ...vmxInstructionNames.map((name, number) => [name, vmxInstruction(number)] as const),
 ]);

@@ -5,6 +5,7 @@ import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { IA32_MISC_ENABLE, MSR_MISC_FEATURES_ENABLES } from "../arch/msrs.ts";
 import type { Instruction, RegisterOperand } from "../isa/instruction.ts";
+import { offsetOf } from "../state/layout.ts";
 import {
   readControlRegister,
   supportedXCR0,
@@ -15,10 +16,10 @@ import {
 import { type Core, Fault, type ProcedureOutcome } from "./core.ts";
 import { debugRegisterNumber, readDebugRegister, writeDebugRegister } from "./debug-registers.ts";
 import { umip } from "./descriptor-tables.ts";
-import { componentsInUse } from "./fpu-state.ts";
+import { componentsInUse } from "./fpu-image.ts";
 import { dataRead, readLinear } from "./linear-memory.ts";
 import { cpl, is64Bit, isCanonical, isIa32e, isProtected } from "./mode.ts";
-import { readMsr, timeStampCounter, writeMsr } from "./msrs.ts";
+import { plainMsr, readMsr, readPlain, timeStampCounter, writeMsr, writePlain } from "./msrs.ts";
 import {
   effectiveAddress,
   memoryOperand,
@@ -132,7 +133,8 @@ export const XGETBV: Procedure = (core) => {
   const { state, model } = core;
   if (!(state.CR4 & CR4.OSXSAVE)) return UD();
   if (ECX(core) === 0n) setPair(core, state.XCR0);
-  else if (ECX(core) === 1n && model.has("XGETBV_ECX1")) setPair(core, state.XCR0 & componentsInUse(state));
+  else if (ECX(core) === 1n && model.has("XGETBV_ECX1"))
+    setPair(core, state.XCR0 & BigInt(componentsInUse(state)));
   else return GP(0);
   return undefined;
 };
@@ -225,16 +227,30 @@ export const RDRAND = random;
 export const RDSEED = random;
 
 const timeStampMsr = 0x10;
+const raxOffset = offsetOf("RAX");
+const rbxOffset = offsetOf("RBX");
+const rcxOffset = offsetOf("RCX");
+const rdxOffset = offsetOf("RDX");
 
 export const RDMSR: Procedure = (core) => {
-  const index = core.state.low32("RCX");
+  const index = core.state.view.getUint32(rcxOffset, true);
+  const plain = plainMsr(core, index);
+  if (plain !== undefined) {
+    readPlain(core, plain);
+    return undefined;
+  }
   const value = index === timeStampMsr ? visibleTimeStamp(core) : readMsr(core, index);
   if (value === undefined) return GP(0);
   setPair(core, value);
   return undefined;
 };
 
-export const WRMSR: Procedure = (core) => (writeMsr(core, Number(ECX(core)), pair(core)) ? undefined : GP(0));
+export const WRMSR: Procedure = (core) => {
+  const index = core.state.view.getUint32(rcxOffset, true);
+  const plain = plainMsr(core, index);
+  const written = plain === undefined ? writeMsr(core, index, pair(core)) : writePlain(core, plain);
+  return written ? undefined : GP(0);
+};
 
 /** CPUID faulting is switched on, outside CPL 0. */
 export const cpuidFaults = ({ state }: Core): boolean =>
@@ -243,12 +259,17 @@ export const cpuidFaults = ({ state }: Core): boolean =>
 export const CPUID: Procedure = (core) => {
   const { state, model } = core;
   if (cpuidFaults(core)) return GP(0);
-  const leaf = state.low32("RAX");
-  const { eax, ebx, ecx, edx } = model.cpuid(core, leaf, state.low32("RCX"));
-  state.RAX = BigInt(eax >>> 0);
-  state.RBX = BigInt(ebx >>> 0);
-  state.RCX = BigInt(ecx >>> 0);
-  state.RDX = BigInt(edx >>> 0);
+  const { view } = state;
+  const leaf = view.getUint32(raxOffset, true);
+  const { eax, ebx, ecx, edx } = model.cpuid(core, leaf, view.getUint32(rcxOffset, true));
+  view.setUint32(raxOffset, eax, true);
+  view.setUint32(raxOffset + 4, 0, true);
+  view.setUint32(rbxOffset, ebx, true);
+  view.setUint32(rbxOffset + 4, 0, true);
+  view.setUint32(rcxOffset, ecx, true);
+  view.setUint32(rcxOffset + 4, 0, true);
+  view.setUint32(rdxOffset, edx, true);
+  view.setUint32(rdxOffset + 4, 0, true);
   // Reading the signature loads the microcode revision.
   if (leaf === 1) state.IA32_BIOS_SIGN_ID = model.fixedMsrs?.IA32_BIOS_SIGN_ID ?? 0n;
   return undefined;

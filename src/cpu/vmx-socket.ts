@@ -8,6 +8,13 @@ import { type Event, Fault } from "./fault.ts";
  * `cpu/` owns it and knows no more of VT-x; `vmx/` implements it.
  */
 
+/** The instructions introduced with VMX; `VmxSocket.execute` knows them by their places. */
+// biome-ignore format: one list
+export const vmxInstructionNames = [
+  "VMXON", "VMXOFF", "VMCLEAR", "VMPTRLD", "VMPTRST", "VMREAD", "VMWRITE", "VMLAUNCH", "VMRESUME", "VMCALL", "VMFUNC", "INVEPT", "INVVPID",
+] as const;
+export type VmxInstructionName = (typeof vmxInstructionNames)[number];
+
 /** state["vmx.operation"]. */
 export const VmxOperation = { off: 0, root: 1, nonRoot: 2 } as const;
 
@@ -105,7 +112,7 @@ export interface VmxSocket {
    * One of the instructions introduced with VMX, in whatever mode and operation: from its exceptions and VM exits to the instruction pointer,
    * which afterwards is where to go on.
    */
-  execute(instruction: Instruction): Fault | undefined;
+  execute(instruction: Instruction, number: number): Fault | undefined;
 
   /** IRET begins, in non-root operation: NMIs, or virtual NMIs, are no longer blocked even if it faults. */
   unblockNmis(): void;

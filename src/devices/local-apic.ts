@@ -177,7 +177,7 @@ export class LocalApic implements ApicAgent, RegisterBlock {
     return s.extInt || (s.LINT0 && passes);
   }
 
-  /** INTR: whether `acknowledge` would find something. */
+  /** INTR: whether `acknowledge` would find something. Asked between any two instructions: what INTR was last driven to. */
   hasInterrupt(): boolean {
     return this.#intrCache;
   }

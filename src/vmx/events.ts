@@ -33,6 +33,7 @@ const acknowledgeInterruptOnExit = controlMask("acknowledgeInterruptOnExit");
 const flagsOffset = offsetOf("RFLAGS");
 const interruptibilityOffset = offsetOf("interruptibility");
 const activityOffset = offsetOf("activity");
+const retiredOffset = offsetOf("retired");
 const pendingDebugOffset = offsetOf("pendingDebug");
 const IF = Number(RFLAGS.IF);
 
@@ -93,7 +94,7 @@ export const interceptTripleFault = (vmx: VmxProcessor): boolean => {
 const monitorTrap = (vmx: VmxProcessor): boolean => {
   if (!vmx.monitorTrapPending) {
     if (!(vmx.processorBased & monitorTrapFlag)) return false;
-    const count = vmx.core.state.low32("retired");
+    const count = vmx.core.state.view.getUint32(retiredOffset, true);
     const moved = vmx.eventDelivered || count !== vmx.monitorTrapFrom;
     vmx.monitorTrapFrom = count;
     if (!moved) return false;

@@ -4,7 +4,7 @@ import { Fault, type ProcedureOutcome } from "../cpu/core.ts";
 import { cpl, is64Bit, isCanonical, isIa32e, isRealLike } from "../cpu/mode.ts";
 import { readMemoryOperand, readOperand, writeMemoryOperand } from "../cpu/operands.ts";
 import { GP, UD } from "../cpu/segmentation.ts";
-import { VmxOperation } from "../cpu/vmx-socket.ts";
+import { type VmxInstructionName, VmxOperation, vmxInstructionNames } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import { offsetOf } from "../state/layout.ts";
 import { noteWrite, regionOffset, setCurrentVmcs } from "./current-vmcs.ts";
@@ -215,7 +215,7 @@ const INVVPID: VmxInstruction = (vmx, instruction) => {
   return VMsucceed(vmx, instruction);
 };
 
-const instructions: Readonly<Record<string, VmxInstruction>> = {
+const instructions: Readonly<Record<VmxInstructionName, VmxInstruction>> = {
   VMXON,
   VMXOFF,
   VMCLEAR,
@@ -230,8 +230,8 @@ const instructions: Readonly<Record<string, VmxInstruction>> = {
   INVEPT,
   INVVPID,
 };
-const byMnemonic = new Map(Object.entries(instructions));
+const byNumber = vmxInstructionNames.map((name) => instructions[name]);
 
 /** `VmxSocket.execute`. */
-export const execute = (vmx: VmxProcessor, instruction: Instruction): ProcedureOutcome =>
-  byMnemonic.get(instruction.row.semantics.mnemonic)!(vmx, instruction);
+export const execute = (vmx: VmxProcessor, instruction: Instruction, number: number): ProcedureOutcome =>
+  byNumber[number]!(vmx, instruction);

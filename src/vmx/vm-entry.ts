@@ -25,6 +25,8 @@ const loadGuestPerfGlobalCtrl = controlMask("loadGuestPerfGlobalCtrl");
 const loadGuestPAT = controlMask("loadGuestPAT");
 const loadGuestEFER = controlMask("loadGuestEFER");
 const enableEPT = controlMask("enableEPT");
+const nmiExiting = controlMask("nmiExiting");
+const virtualNMIs = controlMask("virtualNMIs");
 const activatePreemptionTimer = controlMask("activatePreemptionTimer");
 
 const at = (name: VmcsFieldName): number => fieldOffset(name);
@@ -177,7 +179,11 @@ const copyIn = ({ vmcs, core }: VmxProcessor, fieldAt: number, stateAt: number):
   view.setUint32(stateAt + 4, vmcs.high(fieldAt), true);
 };
 
-/** SDM Vol. 3, "Event Injection". */
+/**
+ * SDM Vol. 3, "Event Injection". With "NMI exiting" alone an injected NMI blocks none: "NMIs are blocked if bit 3 (blocking by NMI) in
+ * the interruptibility-state field is 1", as long as the guest runs; "unless the VM entry is injecting an NMI" is said of virtual-NMI
+ * blocking only ("Interruptibility State").
+ */
 const inject = (vmx: VmxProcessor): void => {
   const { vmcs, core } = vmx;
   const word = vmcs.low(field.injection);
@@ -196,6 +202,7 @@ const inject = (vmx: VmxProcessor): void => {
     vector: word & interruption.vector,
     errorCode: word & interruption.deliverErrorCode ? vmcs.low(field.injectionErrorCode) : undefined,
     injected: true,
+    leavesNmisUnblocked: (vmx.pinBased & (nmiExiting | virtualNMIs)) === nmiExiting,
     ...(software && {
       returnRip: BigInt.asUintN(vmx.instructionPointerWidth(), core.state.RIP + BigInt(length)),
       instructionLength: length,

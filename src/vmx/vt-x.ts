@@ -3,6 +3,7 @@ import type { ExecutionEngine } from "../cpu/execution-engine.ts";
 import type { Event, Fault } from "../cpu/fault.ts";
 import type { GuestPhysicalTranslation, VmExit, VmxSocket } from "../cpu/vmx-socket.ts";
 import type { Instruction } from "../isa/instruction.ts";
+import { offsetOf } from "../state/layout.ts";
 import { accessExit } from "./access-exit.ts";
 import { apicAccessPage, virtualizeApicAccess } from "./apic-virtualization/apic-access.ts";
 import { postponeApicWrite } from "./apic-virtualization/apic-write.ts";
@@ -21,6 +22,9 @@ import { virtualizationException } from "./virtualization-exception.ts";
 import { vmExit } from "./vm-exit.ts";
 import { type EntryRefusal, VmxProcessor } from "./vmx-processor.ts";
 import { invalidateOnTransition, Worlds } from "./worlds.ts";
+
+const retiredOffset = offsetOf("retired");
+const stepsOffset = offsetOf("vmx.steps");
 
 /** VT-x of one logical processor, put together: what the processor asks goes to the room that knows it. */
 export class VtX extends VmxProcessor implements VmxSocket {
@@ -53,12 +57,12 @@ export class VtX extends VmxProcessor implements VmxSocket {
     this.monitorTrapPending = false;
     this.eventDelivered = false;
     // VMLAUNCH or VMRESUME itself has not retired yet.
-    this.monitorTrapFrom = (this.core.state.low32("retired") + 1) >>> 0;
+    this.monitorTrapFrom = (this.core.state.view.getUint32(retiredOffset, true) + 1) >>> 0;
     this.nmiUnblockedByIret = false;
     invalidateOnTransition(this);
     enterVirtualApic(this);
     this.pauseLoop = noPauseYet();
-    this.core.state["vmx.steps"] = stepsOf(this);
+    this.core.state.view.setUint32(stepsOffset, stepsOf(this), true);
   }
 
   /** VM entry is complete, but for event injection. */
@@ -71,7 +75,7 @@ export class VtX extends VmxProcessor implements VmxSocket {
     invalidateOnTransition(this);
     clearPending(this);
     this.monitorTrapPending = false;
-    this.core.state["vmx.steps"] = 0;
+    this.core.state.view.setUint32(stepsOffset, 0, true);
   }
 
   /** Blocking by NMI after a VM exit that no NMI caused. */
@@ -87,8 +91,8 @@ export class VtX extends VmxProcessor implements VmxSocket {
   refused(instruction: Instruction): Fault {
     return refused(this, instruction);
   }
-  execute(instruction: Instruction): Fault | undefined {
-    return execute(this, instruction);
+  execute(instruction: Instruction, number: number): Fault | undefined {
+    return execute(this, instruction, number);
   }
   unblockNmis(): void {
     events.unblockNmis(this);

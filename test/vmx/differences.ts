@@ -69,6 +69,7 @@ export const differences: readonly Difference[] = [
   { quirk: "REP OUTS and INS with a count of 0", cases: ["rep outsb with RCX 0 executes nothing, so nothing exits"] },
   { quirk: "single-stepped instruction that exits", cases: ["a VMCALL that is single-stepped exits first"], names: ["guest.pendingDebugExceptions"] },
   { quirk: "error code in real-address mode", cases: ["an exception of a real-mode guest exits without error code"], names: ["exit.interruptionInformation"] },
+  { quirk: "NMI injected with NMI exiting alone", cases: ["inject an NMI with NMI exiting: no exit"], names: ["guest.interruptibility"] },
   { quirk: "IRET with NMI exiting alone", cases: ["IRET that faults without virtual NMIs"], names: ["exit.interruptionInformation"] },
   { quirk: "software interrupt into virtual-8086 mode", cases: ["inject a software interrupt into virtual-8086 mode with IOPL 0: no #GP"] },
   { quirk: "pending debug exception and HLT", cases: ["enter HLT with a pending debug exception"] },

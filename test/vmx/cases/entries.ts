@@ -61,7 +61,7 @@ export const entries: readonly ConformanceCase[] = [
   { name: "inject an external interrupt", set: { [info]: inject(0x50, 0), "guest.rflags": 0x202 }, expect: [reachesHandler(0x50, { ...injected(inject(0x50, 0)), "guest.rflags": 2, "guest.rsp": top - 40, "stack-40": guestCode, "stack-24": 0x202 })] },
   { name: "inject an external interrupt with RFLAGS.IF 0: entry fails", set: { [info]: inject(0x50, 0) }, expect: [entryFailure("INVALID_GUEST_STATE")] },
   { name: "inject an NMI", set: { [info]: inject(2, 2) }, expect: [reachesHandler(2, { ...injected(inject(2, 2)), "guest.interruptibility": 8 })] },
-  { name: "inject an NMI with NMI exiting: no exit", on: ["nmiExiting"], set: { [info]: inject(2, 2) }, expect: [reachesHandler(2)] },
+  { name: "inject an NMI with NMI exiting: no exit", on: ["nmiExiting"], set: { [info]: inject(2, 2) }, expect: [reachesHandler(2, { "guest.interruptibility": undefined })] },
   { name: "inject an NMI with virtual NMIs: virtual blocking", on: ["nmiExiting", "virtualNMIs"], set: { [info]: inject(2, 2) }, expect: [reachesHandler(2, { "guest.interruptibility": 8 })] },
   { name: "inject a hardware exception without error code", set: { [info]: inject(6, 3) }, expect: [reachesHandler(6, { "guest.rsp": top - 40, "stack-40": guestCode })] },
   { name: "inject a hardware exception with error code", set: { [info]: inject(13, 3, ERROR_CODE), "control.entryExceptionErrorCode": 0x1234 }, expect: [reachesHandler(13, { "guest.rsp": top - 48, "stack-48": 0x1234, "stack-40": guestCode })] },
