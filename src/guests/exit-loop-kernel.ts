@@ -1,6 +1,7 @@
 import { type VmcsFieldName, vmcsField } from "../arch/vmcs-fields.ts";
 import { type ControlKey, vmxControl } from "../arch/vmx-controls.ts";
 import { assemble } from "../asm/index.ts";
+import { COM1, decimal, enterLongMode, portTable, print, put, serialSetup, writePorts } from "./routines.ts";
 
 /**
  * The smallest hypervisor, for measuring: its 64-bit guest executes VMCALL in a loop, it takes each VM exit, moves the guest's RIP
@@ -14,12 +15,7 @@ export interface ExitLoopOptions {
 /** What the lines begin with: "vmcall start COUNT" and "vmcall end COUNT CHECKSUM". */
 export const EXIT_LOOP = "vmcall";
 
-const SERIAL = 0x3f8;
 const VMCALL_EXIT = 18;
-
-/** Registers of the 16550 and what is written to them, in order. */
-// biome-ignore format: one row
-const serialSetup = [[3, 0x80], [0, 1], [1, 0], [3, 3], [2, 0], [4, 3]] as const;
 
 const bitOf = (key: ControlKey): number => (1 << vmxControl(key).bit) >>> 0;
 const encoding = (name: VmcsFieldName): string => `0x${vmcsField(name).encoding.toString(16)}`;
@@ -129,21 +125,7 @@ entry:  cli
         jb .map
         mov eax, tables
         mov cr3, eax
-        mov eax, cr4
-        or eax, 0x20
-        mov cr4, eax
-        mov ecx, 0xc0000080
-        rdmsr
-        or eax, 0x100
-        wrmsr
-        mov eax, cr0
-        or eax, 0x80000021
-        mov cr0, eax
-        lgdt [gdtPointer]
-        push 8
-        push long
-        retf
-
+${enterLongMode(0x80000021)}
         bits 64
 long:   mov eax, 0x10
         mov ds, eax
@@ -154,14 +136,7 @@ long:   mov eax, 0x10
         mov rsp, hostStack
 
 ; The serial port at 115200 baud, 8 data bits.
-        mov rsi, serialSetup
-.port:  movzx edx, word [rsi]
-        test edx, edx
-        jz .vmx
-        mov al, [rsi + 2]
-        out dx, al
-        add rsi, 3
-        jmp .port
+${writePorts("serialPorts", ".vmx")}
 
 ; VMX operation: IA32_FEATURE_CONTROL, fixed bits of CR0 and CR4, revision identifiers.
 .vmx:   mov ecx, 0x3a
@@ -218,7 +193,7 @@ ${(["cr0", "cr3", "cr4"] as const)
 .go:    mov rsi, startText
         call print
         mov rax, ${roundTrips}
-        call number
+        call decimal
         call newLine
         mov rbx, ${roundTrips}
         xor esi, esi
@@ -234,7 +209,7 @@ failed: mov rsi, failedText
         call print
         mov ecx, ${encoding("exit.reason")}
         vmread rax, rcx
-.tell:  call number
+.tell:  call decimal
         call newLine
         mov al, 1
         jmp leave
@@ -258,16 +233,16 @@ exited: mov ecx, ${encoding("exit.reason")}
         mov rsi, endText
         call print
         mov rax, ${roundTrips}
-        call number
+        call decimal
         mov al, ' '
         call put
         mov rax, rdi
-        call number
+        call decimal
         call newLine
         xor eax, eax
 ; Lets the last byte leave the serial port, then ends the machine with AL.
 leave:  push rax
-        mov edx, ${SERIAL + 5}
+        mov edx, ${COM1 + 5}
 .empty: in al, dx
         test al, 0x40
         jz .empty
@@ -288,44 +263,12 @@ guest:  inc rsi
         vmcall
         jmp guest
 
-print:  mov al, [rsi]
-        test al, al
-        jz .end
-        call put
-        inc rsi
-        jmp print
-.end:   ret
 newLine:
         mov al, 10
-put:    push rdx
-        mov ah, al
-        mov edx, ${SERIAL + 5}
-.full:  in al, dx
-        test al, 0x20
-        jz .full
-        mov al, ah
-        mov edx, ${SERIAL}
-        out dx, al
-        pop rdx
-        ret
-number: mov ecx, 10
-        xor r8d, r8d
-.digit: xor edx, edx
-        div rcx
-        push rdx
-        inc r8d
-        test rax, rax
-        jnz .digit
-.show:  pop rax
-        add al, '0'
-        call put
-        dec r8d
-        jnz .show
-        ret
-
-serialSetup:
-${serialSetup.map(([offset, value]) => `        dw ${SERIAL + offset}\n        db ${value}`).join("\n")}
-        dw 0
+        jmp put
+${print}${put}${decimal}
+serialPorts:
+${portTable(serialSetup(3))}
 startText:    db '${EXIT_LOOP} start ', 0
 endText:      db '${EXIT_LOOP} end ', 0
 failedText:   db 'a VMX instruction failed: ', 0

@@ -1,4 +1,14 @@
 import { assemble } from "../asm/index.ts";
+import {
+  decimal,
+  enterLongMode,
+  hexadecimal,
+  portTable,
+  printLines,
+  put,
+  serialSetup,
+  writePorts,
+} from "./routines.ts";
 
 /**
  * A small kernel of our own, for where Debian's cannot be had: it enters 64-bit mode with paging, takes timer, serial and exception
@@ -79,21 +89,7 @@ entry:  mov esp, stackTop
         jb .map
         mov eax, pml4
         mov cr3, eax
-        mov eax, cr4
-        or eax, 0x20
-        mov cr4, eax
-        mov ecx, 0xc0000080
-        rdmsr
-        or eax, 0x100
-        wrmsr
-        mov eax, cr0
-        or eax, 0x80010000
-        mov cr0, eax
-        lgdt [gdtPointer]
-        push 8
-        push long
-        retf
-
+${enterLongMode(0x80010000)}
         bits 64
 long:   mov eax, 0x10
         mov ds, eax
@@ -119,14 +115,7 @@ long:   mov eax, 0x10
         lidt [idtPointer]
 
 ; 8259 pair at vectors 20H and 28H, IRQ 0 and 4 open. 8254 at 100 Hz. 16550 with FIFOs and receive interrupts.
-        mov rsi, setup
-.port:  movzx edx, word [rsi]
-        test edx, edx
-        jz .ready
-        mov al, [rsi + 2]
-        out dx, al
-        add rsi, 3
-        jmp .port
+${writePorts("setup", ".ready")}
 .ready: sti
 
         mov rsi, banner
@@ -433,74 +422,12 @@ get:    cli
         sti
         ret
 
-; The text at rsi, up to a zero byte; rsi is then behind the last letter.
-print:  mov al, [rsi]
-        test al, al
-        jz .end
-        cmp al, 10
-        jne .plain
-        mov al, 13
-        call put
-        mov al, 10
-.plain: call put
-        inc rsi
-        jmp print
-.end:   ret
-
+${printLines}
 newLine:
         mov al, 13
         call put
         mov al, 10
-put:    push rdx
-        push rax
-        mov dx, 0x3fd
-.wait:  in al, dx
-        test al, 0x20
-        jz .wait
-        mov dx, 0x3f8
-        pop rax
-        out dx, al
-        pop rdx
-        ret
-
-hex64:  push rax
-        shr rax, 32
-        call hex32
-        pop rax
-hex32:  push rax
-        shr eax, 16
-        call hex16
-        pop rax
-hex16:  push rax
-        shr eax, 8
-        call hex8
-        pop rax
-hex8:   push rax
-        shr eax, 4
-        call .digit
-        pop rax
-.digit: push rax
-        and al, 15
-        add al, '0'
-        cmp al, '9'
-        jbe .put
-        add al, 'a' - '9' - 1
-.put:   call put
-        pop rax
-        ret
-
-decimal:
-        mov ecx, 10
-        xor edx, edx
-        div rcx
-        push rdx
-        test rax, rax
-        jz .last
-        call decimal
-.last:  pop rax
-        add al, '0'
-        jmp put
-
+${put}${hexadecimal}${decimal}
 timer:  inc qword [ticks]
         push rax
         mov al, 0x20
@@ -571,7 +498,7 @@ idtPointer:
         dq idt
 
 setup:
-${[
+${portTable([
   [0x20, 0x11],
   [0x21, 0x20],
   [0x21, 0x04],
@@ -585,17 +512,9 @@ ${[
   [0x43, 0x34],
   [0x40, 11932 & 0xff],
   [0x40, 11932 >> 8],
-  [0x3fb, 0x83],
-  [0x3f8, 0x01],
-  [0x3f9, 0x00],
-  [0x3fb, 0x03],
-  [0x3fa, 0x07],
-  [0x3fc, 0x0b],
+  ...serialSetup(0x0b),
   [0x3f9, 0x01],
-]
-  .map(([port, byte]) => ` dw ${port}\n db ${byte}`)
-  .join("\n")}
-        dw 0
+])}
 
 banner: db 10, "Worldswitch monitor: 64-bit mode, paging on, timer at 100 Hz. Try help, or off to leave.", 10, 0
 promptText:     db "> ", 0

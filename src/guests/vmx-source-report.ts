@@ -1,3 +1,4 @@
+import { print, put, shortHexadecimal } from "./routines.ts";
 import { STACK_OFFSET } from "./vmx-memory.ts";
 import { reportBase } from "./vmx-report.ts";
 
@@ -364,48 +365,4 @@ printCapabilities:
         jb .next
         ret
 
-print:  mov al, [rsi]
-        test al, al
-        jz .end
-        call put
-        inc rsi
-        jmp print
-.end:   ret
-
-put:    push rdx
-        push rax
-        mov dx, 0x3fd
-.wait:  in al, dx
-        test al, 0x20
-        jz .wait
-        mov dx, 0x3f8
-        pop rax
-        out dx, al
-        pop rdx
-        ret
-
-; rax in hexadecimal without leading zeros.
-hex:    push rcx
-        push rdx
-        mov rdx, rax
-        mov ecx, 60
-.skip:  mov rax, rdx
-        shr rax, cl
-        test eax, 15
-        jnz .digit
-        sub ecx, 4
-        jnz .skip
-.digit: mov rax, rdx
-        shr rax, cl
-        and eax, 15
-        add al, '0'
-        cmp al, '9'
-        jbe .put
-        add al, 'a' - '9' - 1
-.put:   call put
-        sub ecx, 4
-        jns .digit
-        pop rdx
-        pop rcx
-        ret
-`;
+${print}${put}${shortHexadecimal}`;

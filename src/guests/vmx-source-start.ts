@@ -1,3 +1,4 @@
+import { writePorts } from "./routines.ts";
 import { guestSelector, HANDLER_BYTES } from "./vmx-memory.ts";
 
 /** Assembly of the VMX test kernel: from the boot loader to VMX operation, and the guest's pages. */
@@ -85,14 +86,7 @@ long:   mov eax, 0x10
         mov al, 0xff
         out 0x21, al
         out 0xa1, al
-        mov rsi, ports
-.port:  movzx edx, word [rsi]
-        test edx, edx
-        jz .apic
-        mov al, [rsi + 2]
-        out dx, al
-        add rsi, 3
-        jmp .port
+${writePorts("ports", ".apic")}
 .apic:  mov ecx, 0x1b
         rdmsr
         or eax, 0x800

@@ -1,4 +1,5 @@
 import { vmcsFields } from "../arch/vmcs-fields.ts";
+import { COM1, portTable, serialSetup } from "./routines.ts";
 import { guestSelector, guestTable, STACK_OFFSET, vmxMemory } from "./vmx-memory.ts";
 import { observedMsrs } from "./vmx-report.ts";
 import { cases, reporting } from "./vmx-source-report.ts";
@@ -69,18 +70,7 @@ tablesImage:
 tablesEnd:
 
 ports:
-${[
-  [0x3f9, 0x00],
-  [0x3fb, 0x83],
-  [0x3f8, 0x01],
-  [0x3f9, 0x00],
-  [0x3fb, 0x03],
-  [0x3fa, 0x07],
-  [0x3fc, 0x03],
-]
-  .map(([port, byte]) => ` dw ${port}\n db ${byte}`)
-  .join("\n")}
-        dw 0
+${portTable([[COM1 + 1, 0x00], ...serialSetup(0x03)])}
 endText:        db "end", 10, 0
 panicText:      db "panic ", 0
 shutdownText:   db "Shutdown", 0
