@@ -52,8 +52,9 @@ export class Recorder {
   readonly crossings: Crossing[] = [];
   /** Entries that did not come to pass: the steps around each. */
   readonly failedEntries: SwitchStep[][] = [];
-  /** Host code before anything was entered, and since the last crossing. */
+  /** The machine has stopped. */
   stop: PcStop | undefined;
+  /** Steps of the host since the last crossing. */
   #pending: SwitchStep[] = [];
   #open: Crossing | undefined;
   #isIn = false;
