@@ -1,6 +1,6 @@
 /** What the suites run: our programs, compiled, Debian's gzip and perl, and a guest of Debian's kernel that holds both. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { AptClient, type Architecture, type Unavailable } from "../guests/apt.ts";
 import { unpack } from "../guests/deb.ts";
@@ -15,6 +15,12 @@ export interface Suite {
   readonly programs: string;
   /** The dynamic linker, relative to `programs`. */
   readonly linker: string;
+}
+
+/** Directories outside version control: Debian's packages and guests, and what only the benchmark needs. */
+export interface Caches {
+  readonly guests: string;
+  readonly bench: string;
 }
 
 interface Platform {
@@ -50,20 +56,25 @@ const sources = (): readonly string[] =>
     .sort()
     .map((name) => join(WORK, name));
 
-/** The compiled program in the cache, compiled anew when its sources have changed. */
-const compiled = (apt: AptClient, cache: string, bits: Bits): string | Unavailable => {
+/** Changes when a program would be another, as far as that depends on us. */
+const recipe = (): string => {
   const hash = createHash("sha256").update(readFileSync(join(dirname(WORK), "toolchain.ts")));
+  hash.update(Object.entries(DEBIAN_PROGRAMS).join());
   for (const file of sources()) hash.update(basename(file)).update(readFileSync(file));
-  const program = join(cache, `work-${bits}-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(program)) return program;
+  return hash.digest("hex");
+};
+
+/** Compiles our program; its bytes. */
+const compiled = (apt: AptClient, cache: string, bits: Bits): Uint8Array | Unavailable => {
   const compiler = toolchain(apt, cache);
   if ("unavailable" in compiler) return compiler;
-  const unfinished = `${program}.${process.pid}`;
+  const program = join(cache, `work-${bits}.${process.pid}`);
   const files = sources().filter((file) => file.endsWith(".c"));
-  const failure = compiler.compile(files, bits, unfinished);
+  const failure = compiler.compile(files, bits, program);
   if (failure !== undefined) return failure;
-  renameSync(unfinished, program);
-  return program;
+  const bytes = readFileSync(program);
+  rmSync(program);
+  return bytes;
 };
 
 /** Debian's programs and their libraries: file name to contents. */
@@ -89,44 +100,59 @@ const debianPrograms = async (
 
 const isLibrary = (name: string): boolean => name.includes(".so.");
 
+/** Makes the directory of programs that the host runs, if it is not there as it should be. */
+const makePrograms = async (
+  directory: string,
+  bits: Bits,
+  caches: Caches,
+  progress: (line: string) => void,
+): Promise<Unavailable | undefined> => {
+  const manifest = join(directory, "recipe");
+  const wanted = recipe();
+  if (existsSync(manifest) && readFileSync(manifest, "utf8") === wanted) return undefined;
+  const { architecture } = PLATFORMS[bits];
+  const apt = new AptClient(caches.guests, progress);
+  const work = compiled(apt, caches.bench, bits);
+  if ("unavailable" in work) return work;
+  const debian = await debianPrograms(apt, architecture);
+  if ("unavailable" in debian) return debian as Unavailable;
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(join(directory, "lib"), { recursive: true });
+  const own = { work, "words.pl": readFileSync(join(WORK, "words.pl")) };
+  for (const [name, bytes] of [...Object.entries(own), ...debian])
+    writeFileSync(join(directory, isLibrary(name) ? join("lib", name) : name), bytes, { mode: 0o755 });
+  // Last: an interrupted making is begun again.
+  writeFileSync(manifest, wanted);
+  return undefined;
+};
+
 /** Makes a suite, or finds it in the cache; a sentence when it cannot be had. */
 export const makeSuite = async (
   bits: Bits,
-  caches: { readonly guests: string; readonly bench: string },
+  caches: Caches,
   progress: (line: string) => void,
 ): Promise<Suite | Unavailable> => {
-  const { flavour, architecture, interpreter } = PLATFORMS[bits];
+  const { flavour, interpreter } = PLATFORMS[bits];
   mkdirSync(caches.bench, { recursive: true });
-  const apt = new AptClient(caches.guests, progress);
-  const program = compiled(apt, caches.bench, bits);
-  if (typeof program !== "string") return program;
-  const debian = await debianPrograms(apt, architecture);
-  if ("unavailable" in debian) return debian as Unavailable;
-  const linker = [...debian.keys()].find((name) => name.startsWith("ld-linux"));
-  if (linker === undefined)
-    return { unavailable: `Debian's libc6 for ${architecture} holds no dynamic linker` };
-
-  const own = new Map<string, Uint8Array>([
-    ["work", readFileSync(program)],
-    ["words.pl", readFileSync(join(WORK, "words.pl"))],
-  ]);
-  const placed = new Map<string, Uint8Array>();
-  for (const [name, bytes] of [...own, ...debian]) placed.set(isLibrary(name) ? `lib/${name}` : name, bytes);
   const programs = join(caches.bench, `programs-${bits}`);
-  rmSync(programs, { recursive: true, force: true });
-  mkdirSync(join(programs, "lib"), { recursive: true });
-  for (const [path, bytes] of placed) writeFileSync(join(programs, path), bytes, { mode: 0o755 });
-
-  const inGuest = new Map<string, Uint8Array | string>([["bin/bench", RUN_KINDS]]);
-  for (const [path, bytes] of placed)
-    if (path === "work") inGuest.set("bin/work", bytes);
-    else if (path === `lib/${linker}`) inGuest.set(interpreter, bytes);
-    else inGuest.set(isLibrary(path) ? path : `programs/${path}`, bytes);
+  const failure = await makePrograms(programs, bits, caches, progress);
+  if (failure !== undefined) return failure;
+  const libraries = readdirSync(join(programs, "lib"));
+  const linker = libraries.find((name) => name.startsWith("ld-linux"));
+  if (linker === undefined) return { unavailable: "Debian's libc6 holds no dynamic linker" };
+  const contents = (path: string): Uint8Array => readFileSync(join(programs, path));
   const guest = await debianGuest(flavour, {
     cache: caches.guests,
     progress,
     variant: "bench",
-    files: Object.fromEntries(inGuest),
+    files: {
+      "bin/bench": RUN_KINDS,
+      "bin/work": contents("work"),
+      ...Object.fromEntries(["gzip", "perl", "words.pl"].map((name) => [`programs/${name}`, contents(name)])),
+      ...Object.fromEntries(
+        libraries.map((name) => [name === linker ? interpreter : `lib/${name}`, contents(`lib/${name}`)]),
+      ),
+    },
   });
   return "unavailable" in guest ? guest : { bits, guest, programs, linker: `lib/${linker}` };
 };

@@ -3,7 +3,7 @@
  * release of Debian compiles the same programs.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { AptClient, Unavailable } from "../guests/apt.ts";
 
@@ -71,20 +71,19 @@ const LIBRARIES = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"] as const;
 
 /** The compiler, unpacked under `cache`, or a sentence saying why there is none. */
 export const toolchain = (apt: AptClient, cache: string): Toolchain | Unavailable => {
-  const files = closure(apt);
-  if ("unavailable" in files) return files;
-  const packages = files.map((file) => basename(file));
   const root = join(cache, "toolchain");
   const manifest = join(root, "packages.json");
-  const isCurrent = existsSync(manifest) && run("cat", [manifest]).stdout.trim() === JSON.stringify(packages);
-  if (!isCurrent) {
+  // Once it is there it stays: asking for each package's version would take longer than compiling.
+  if (!existsSync(manifest)) {
+    const files = closure(apt);
+    if ("unavailable" in files) return files;
     const failure = unpackAll(files, root);
     if (failure !== undefined) return failure;
   }
   const gcc = readdirSync(join(root, "usr/bin")).find((name) => /^x86_64-linux-gnu-gcc-\d+$/.test(name));
   if (gcc === undefined) return { unavailable: "Debian's package gcc holds no x86_64-linux-gnu-gcc" };
   return {
-    packages,
+    packages: JSON.parse(readFileSync(manifest, "utf8")) as string[],
     compile(sources, bits, program) {
       const environment = { LD_LIBRARY_PATH: LIBRARIES.map((path) => join(root, path)).join(":") };
       const child = run(
