@@ -9,7 +9,7 @@ import { type LazyFlags, stashOffsets } from "./flags.ts";
 import { HandlerEmitter } from "./handler.ts";
 import { AccessWord, type HandlerContext, type HandlerSpec, type Imports } from "./handler-spec.ts";
 import {
-  jumpCacheEntries, jumpCacheEntry, jumpCacheOffset, jumpCacheWay,
+  jumpCacheEntries, jumpCacheEntry, jumpCacheOffset, jumpCacheWay, regionSlot, regionSlotBytes, regionSlotsOffset,
   tlbEntries, tlbEntry, tlbEntryBytes, tlbEntryShift, tlbOffset, tlbVictims, tlbVictimsOffset,
 } from "./memory-map.ts";
 import { emitOutOfLine } from "./out-of-line.ts";
@@ -47,13 +47,13 @@ const regionWeight = 4;
 const flagTypes: readonly ValueType[] = [i64, i64, i64, i32];
 
 /** Handlers every table has, by index. */
-export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5, stop: 6, cold: 7 } as const;
+export const fixedHandlers = { exit: 1, blockEnd: 2, pageEnd64: 3, pageEnd32: 4, stale: 5, stop: 6, straddle: 7, cold: 8 } as const;
 /** The first index that is an instruction's handler; all that have none share the cold one. */
 export const firstHandler = fixedHandlers.cold;
 
 const at = {
   RIP: offsetOf("RIP"), ripBase: offsetOf("ripBase"), exitKind: offsetOf("exitKind"), exitRecord: offsetOf("exitRecord"), exitBudget: offsetOf("exitBudget"),
-  exitVector: offsetOf("exitVector"), exitErrorCode: offsetOf("exitErrorCode"), slowAddress: offsetOf("slowAddress"), tlbKey: offsetOf("tlbKey"), lazyFlags: offsetOf("lazyFlags"), jumpKey: offsetOf("jumpKey"), codeBase: offsetOf("codeBase"), vectorScratch: offsetOf("vectorScratch"),
+  exitVector: offsetOf("exitVector"), exitErrorCode: offsetOf("exitErrorCode"), slowAddress: offsetOf("slowAddress"), tlbKey: offsetOf("tlbKey"), codeStamp: offsetOf("codeStamp"), lazyFlags: offsetOf("lazyFlags"), jumpKey: offsetOf("jumpKey"), codeBase: offsetOf("codeBase"), vectorScratch: offsetOf("vectorScratch"),
 }; // biome-ignore format: one table
 
 /**
@@ -258,6 +258,7 @@ export class InterpreterModule {
     builder.importTable("host", "table", 1);
     const miss = builder.importFunction("host", "miss", builder.type([i32], [i32]));
     const flush = builder.importFunction("host", "flush", builder.type([]));
+    const lookUpPages = builder.importFunction("host", "lookUpPages", builder.type([i32]));
     const define = (name: string, type: number, params: number, write: (code: Code) => void): number => {
       const code = new Code(params);
       write(code);
@@ -428,6 +429,19 @@ export class InterpreterModule {
       });
     pageEnd("pageEnd64", dispatch64);
     pageEnd("pageEnd32", dispatch32);
+
+    // An instruction that goes on in the next page, as long as that page is the one that it was decoded from.
+    define("straddle", handlerType, 2, (code) => {
+      const slot = code.local(i32);
+      code.get(0).memory("i32.load", record.immediate).i32(Math.log2(regionSlotBytes)).op("i32.shl").tee(slot);
+      code.memory("i32.load", regionSlotsOffset + regionSlot.stamp).i32(0).memory("i32.load", at.codeStamp).op("i32.ne").if();
+      code.get(0).memory("i32.load", record.immediate).call(lookUpPages).end();
+      code.get(slot).memory("i32.load", regionSlotsOffset + regionSlot.pages).i32(2).op("i32.and").op("i32.eqz").if();
+      code.i32(0).get(0).memory("i32.store", at.exitRecord);
+      leave(code, ExitKind.step, 1);
+      code.end();
+      code.get(0).memory("i32.load", record.displacement).tee(slot).get(1).get(slot).memory("i32.load", record.handler).returnCallIndirect(handlerType);
+    });
 
     define("run", handlerType, 2, (code) => {
       code.get(0).get(1).get(0).memory("i32.load", record.handler).callIndirect(handlerType);

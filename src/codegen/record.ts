@@ -20,8 +20,8 @@ export const record = {
   /** u16: state offset of the segment base to add. */ segmentBase: 20,
   /** u8: encoded segment number, for accesses that segmentation must check. */ segment: 22,
   /** u8: RecordKind. */ kind: 23,
-  /** i32: address displacement; in jumps the target record (0: not resolved yet). */ displacement: 24,
-  /** i32: immediate, sign-extended; in jumps the target's page offset; in exits the reason. */ immediate: 28,
+  /** i32: address displacement; in jumps the target record (0: not resolved yet), as in a record that stands for an instruction across pages. */ displacement: 24,
+  /** i32: immediate, sign-extended; in jumps the target's page offset; in exits the reason; of an instruction across pages its slot. */ immediate: 28,
   /** i64: a 64-bit immediate or absolute address, in records without displacement and immediate. */ wide: 24,
 } as const;
 

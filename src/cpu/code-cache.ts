@@ -3,13 +3,15 @@ import { ramOffset, recordsBytes, recordsOffset, stepRecordsOffset } from "../co
 import { ExitKind, maximumBlock, RecordKind, record, recordBytes } from "../codegen/record.ts";
 import { decode } from "../isa/decode.ts";
 import type { Instruction } from "../isa/instruction.ts";
-import type { Feature } from "../isa/row.ts";
+import type { Feature, Row } from "../isa/row.ts";
 import type { CodeMode } from "./code-mode.ts";
 import { GuestMemory, Watched } from "./guest-memory.ts";
 import { HandlerLibrary, isRepeated, type Variant } from "./handler-library.ts";
 import { HotCode } from "./hot-code.ts";
+import { PageSlots } from "./page-slots.ts";
 import { procedureNumber } from "./procedure-table.ts";
 import { isNear, RecordWriter } from "./record-writer.ts";
+import type { DecodedCode } from "./region-collector.ts";
 import type { Tlb } from "./tlb.ts";
 import { stepOf } from "./vmx-socket.ts";
 
@@ -46,6 +48,14 @@ const maximumInstructions = 1 << 14;
 const pairBatch = 256;
 
 const granuleShift = 6;
+const maximumInstructionBytes = 15;
+
+/** Can only the processor tell whether the instruction is allowed? */
+const isUndecided = (row: Row, mode: CodeMode): boolean =>
+  (mode.unitsBlocked && row.unit !== undefined) ||
+  (row.protectedOnly === true && mode.realLike) ||
+  (mode.steps !== 0 && (mode.steps & stepOf(row)) !== 0);
+
 /**
  * How much of a page is within the code segment. Code of pages that are wholly within it is the same wherever they lie there; that of pages
  * whose rest is, too, as long as no jump goes back to before the block. `ripBase`: RIP of the page's byte 0.
@@ -88,6 +98,7 @@ export class CodeCache {
   decoded = 0;
 
   readonly hot: HotCode;
+  readonly slots: PageSlots;
 
   /** Translate at once whatever can be: for tests. */
   get eager(): boolean {
@@ -112,13 +123,14 @@ export class CodeCache {
     this.#writer = new RecordWriter(guest.view);
     this.#bytes = guest.bytes;
     this.#has = has;
-    this.hot = new HotCode(module, guest.view, {
+    this.slots = new PageSlots(guest.view, tlb);
+    const decoded: DecodedCode = {
       beside: (at, offset) => this.#entryBeside(at, offset),
       atDistance: (distance) => tlb.findJumpAtDistance(distance),
       pageOf: (at) => this.#pageOfRecord(at),
-      pageAtDistance: (distance) => tlb.codePageAtDistance(distance),
       include: (pageOffset, entry) => this.#pages.get(pageOffset)?.regions.add(entry),
-    });
+    };
+    this.hot = new HotCode(module, guest.view, decoded, this.slots);
     guest.onCodeWrite = (offset, length) => this.beforeWrite(offset, length);
   }
 
@@ -132,7 +144,9 @@ export class CodeCache {
         ? `${mode.number}:${offset}:${ripBase}:${limit}`
         : (mode.number * 2 + inside) * 4096 + offset;
     const known = page?.entries.get(key);
-    if (known !== undefined) return known;
+    // The page that its first instruction ends in may have changed.
+    if (known !== undefined && this.#view.getUint32(known + record.handler, true) !== fixedHandlers.stale)
+      return known;
     const reach = inside === Inside.part ? limit - ripBase + 1 : 4096;
     const lowest = inside === Inside.rest ? offset : 0;
     return this.#decodeBlock(pageOffset, offset, rip, reach, lowest, mode, key);
@@ -191,6 +205,7 @@ export class CodeCache {
     this.#blockModes = [];
     this.#next = recordsOffset;
     this.hot.clear();
+    this.slots.clear();
     this.#tlb.purgeJumps();
     this.flushes++;
   }
@@ -213,7 +228,7 @@ export class CodeCache {
       if (page !== undefined) {
         const first = (at - pageOffset) >>> granuleShift;
         const last = (end - 1 - pageOffset) >>> granuleShift;
-        if (page.entries.size === 0 && ++page.idleWrites > patience) this.#release(pageOffset);
+        if (page.records.length === 0 && ++page.idleWrites > patience) this.#release(pageOffset);
         for (let granule = first; granule <= last; granule++)
           if (page.granules[granule] !== 0) {
             this.#drop(page);
@@ -362,10 +377,7 @@ export class CodeCache {
       this.#mark(page, offset, instruction.length);
       this.decoded++;
       const { row } = instruction;
-      const undecided =
-        (mode.unitsBlocked && row.unit !== undefined) ||
-        (row.protectedOnly && mode.realLike) ||
-        (mode.steps !== 0 && (mode.steps & stepOf(row)) !== 0);
+      const undecided = isUndecided(row, mode);
       if (undecided || row.semantics.build === undefined) {
         this.#writer.exit(at, undecided ? ExitKind.undecided : ExitKind.procedure, offset, retired);
         this.#view.setUint16(at + record.next, offset + instruction.length, true);
@@ -469,7 +481,9 @@ export class CodeCache {
     while (n < count) {
       const at = start + n * recordBytes;
       // The block ends before: the run does, too, and what follows must not be touched.
-      if (view.getUint32(at + record.handler, true) < firstHandler) return true;
+      const handler = view.getUint32(at + record.handler, true);
+      if (handler === fixedHandlers.straddle) return false;
+      if (handler < firstHandler) return true;
       const kind = view.getUint8(at + record.kind);
       n += kind === RecordKind.paired ? 2 : 1;
       if (n === count && kind === RecordKind.shadow) return false;
@@ -509,6 +523,50 @@ export class CodeCache {
   }
 
   /**
+   * Let the exit at `at` carry out the instruction that goes on in the next page by itself from now on, where it is known which page that
+   * is. RIP is there.
+   */
+  straddle(at: number, mode: CodeMode): void {
+    const view = this.#view;
+    const offset = view.getUint16(at + record.offset, true);
+    if (view.getUint32(at + record.handler, true) !== fixedHandlers.exit || this.full || !mode.flatCode)
+      return;
+    const first = this.#pageOfRecord(at);
+    const second = this.#tlb.codePageAtDistance(4096);
+    if (first < 0 || second < 0 || offset + maximumInstructionBytes <= 4096) return;
+    const bytes = new Uint8Array(maximumInstructionBytes);
+    bytes.set(this.#bytes.subarray(first + offset, first + 4096));
+    bytes.set(this.#bytes.subarray(second, second + offset + maximumInstructionBytes - 4096), 4096 - offset);
+    const instruction = decode(bytes, 0, bytes.length, mode, this.#has);
+    if (!("row" in instruction) || offset + instruction.length <= 4096) return;
+    if (instruction.row.semantics.build === undefined || isUndecided(instruction.row, mode)) return;
+    const variant = this.#library.variant(instruction, mode, false);
+    if (variant.facts.shadows || isRepeated(instruction)) return;
+    const slot = this.slots.allocate([
+      { distance: 0, offset: first },
+      { distance: 1, offset: second },
+    ]);
+    if (slot === 0) return;
+    const end = offset + instruction.length;
+    const retired = view.getUint8(at + record.retired);
+    const target = this.#next;
+    this.#next += 2 * recordBytes;
+    this.#blockStarts.push(target);
+    this.#blockPages.push(first);
+    this.#blockModes.push(mode.number);
+    this.#writer.instruction(target, variant, this.#library.demand(variant, mode), offset, retired);
+    const pageEnd = mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32;
+    this.#writer.blank(target + recordBytes, pageEnd, end, end, retired + 1);
+    view.setUint32(at + record.handler, fixedHandlers.straddle, true);
+    view.setInt32(at + record.displacement, target, true);
+    view.setInt32(at + record.immediate, slot, true);
+    this.#pageFor(first).records.push(target, this.#next);
+    const page = this.#pageFor(second);
+    page.records.push(at, at + recordBytes, target, this.#next);
+    this.#mark(page, 0, end - 4096);
+  }
+
+  /**
    * The same for the instruction decoded into the record at `at`, kept for the next time; 0 where that cannot be. For
    * instructions that touch a device again and again.
    */
@@ -516,7 +574,8 @@ export class CodeCache {
     const known = this.#stepRecords.get(at);
     if (known !== undefined) return known;
     // An exit record stands for bytes that only the processor can judge: undefined, or cut off by a page's end or the limit.
-    if (this.full || this.#view.getUint32(at + record.handler, true) === fixedHandlers.exit) return 0;
+    const handler = this.#view.getUint32(at + record.handler, true);
+    if (this.full || handler === fixedHandlers.exit || handler === fixedHandlers.straddle) return 0;
     const offset = this.#view.getUint16(at + record.offset, true);
     const page = this.#pageOfRecord(at);
     const decoded = decode(this.#bytes, page + offset, 4096 - offset, mode, this.#has);

@@ -98,7 +98,7 @@ export class ExecutionEngine {
       miss: (access) => this.current!.memory.miss(access),
       checked: (word) => this.current!.memory.checked(word),
       flush: () => this.current!.memory.flush(),
-      lookUpPages: (slot) => this.cache.hot.lookUpPages(slot),
+      lookUpPages: (slot) => this.cache.slots.lookUp(slot),
     });
   }
 

@@ -1,18 +1,10 @@
 import { fixedHandlers, type InterpreterModule } from "../codegen/interpreter-module.ts";
-import {
-  recordsBytes,
-  recordsOffset,
-  regionSlot,
-  regionSlotBytes,
-  regionSlots,
-  regionSlotsOffset,
-} from "../codegen/memory-map.ts";
+import { recordsBytes, recordsOffset } from "../codegen/memory-map.ts";
 import { record, recordBytes } from "../codegen/record.ts";
-import type { Region, RegionPage } from "../codegen/region/region.ts";
-import { offsetOf } from "../state/layout.ts";
+import type { Region } from "../codegen/region/region.ts";
+import type { PageSlots } from "./page-slots.ts";
 import { type DecodedCode, RegionCollector } from "./region-collector.ts";
 
-const codeStampOffset = offsetOf("codeStamp");
 /** Samples in a block before it is translated. */
 const threshold = 4;
 /** Regions are translated this many at a time: a module each would cost more. */
@@ -38,11 +30,11 @@ export class HotCode {
   #requests: { readonly at: number; readonly region: Region }[] = [];
   /** Samples since the first request. */
   #waited = 0;
-  /** Pages of the region that has a slot. */
-  #slots: (readonly RegionPage[])[] = [[]];
+  readonly #slots: PageSlots;
   regions = 0;
 
-  constructor(module: InterpreterModule, view: DataView, code: DecodedCode) {
+  constructor(module: InterpreterModule, view: DataView, code: DecodedCode, slots: PageSlots) {
+    this.#slots = slots;
     this.#module = module;
     this.#view = view;
     this.#code = code;
@@ -90,17 +82,6 @@ export class HotCode {
     this.#heat[(at - recordsOffset) / recordBytes] = 0;
   }
 
-  /** The pages of a region are looked up for the code that is about to run it: which of them are where it expects them. */
-  lookUpPages(slot: number): void {
-    let present = 1;
-    this.#slots[slot]!.forEach(({ distance, offset }, n) => {
-      if (n > 0 && this.#code.pageAtDistance(4096 * distance) === offset) present |= 1 << n;
-    });
-    const at = regionSlotsOffset + slot * regionSlotBytes;
-    this.#view.setUint32(at + regionSlot.stamp, this.#view.getUint32(codeStampOffset, true), true);
-    this.#view.setUint32(at + regionSlot.pages, present, true);
-  }
-
   /** A page of the region at this entry has changed. */
   unhook(at: number): void {
     const translated = this.#translated.get(at);
@@ -146,7 +127,6 @@ export class HotCode {
     this.#heat.fill(0);
     this.#translated.clear();
     this.#requests = [];
-    this.#slots = [[]];
   }
 
   #isStale(at: number): boolean {
@@ -181,9 +161,7 @@ export class HotCode {
     const collector = new RegionCollector(this.#view, code, this.#module, (at) => this.ownHandler(at), entry);
     const found = collector.collect();
     if (found === undefined) return undefined;
-    const slot =
-      found.pages.length > 1 && this.#slots.length < regionSlots ? this.#slots.push(found.pages) - 1 : 0;
-    this.#view.setUint32(regionSlotsOffset + slot * regionSlotBytes + regionSlot.stamp, 0, true);
+    const slot = found.pages.length > 1 ? this.#slots.allocate(found.pages) : 0;
     return { ...found, slot };
   }
 }

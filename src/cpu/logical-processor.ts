@@ -563,8 +563,12 @@ export class LogicalProcessor implements Core, RunningProcessor {
   #stepAgain(at: number): number {
     // Data breakpoints are the evaluator's.
     if (breakpointsEnabled(this.state)) return this.step();
-    const step = this.engine.cache.repeatedStep(at, this.#code.mode);
-    if (step === 0) return this.step();
+    const { cache } = this.engine;
+    const step = cache.repeatedStep(at, this.#code.mode);
+    if (step === 0) {
+      cache.straddle(at, this.#code.mode);
+      return this.step();
+    }
     return this.#runStep(step, this.state.view.getUint16(at + record.offset, true), false);
   }
 

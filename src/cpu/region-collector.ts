@@ -26,8 +26,6 @@ export interface DecodedCode {
   atDistance(distance: number): number;
   /** Memory offset of the page that a record was decoded from. */
   pageOf(at: number): number;
-  /** Memory offset of the page of code at a distance, if it is known where it is; else -1. */
-  pageAtDistance(distance: number): number;
   /** Call `unhook` for an entry when code of this page changes. */
   include(pageOffset: number, entry: number): void;
 }

@@ -38,7 +38,7 @@
   local.set 32 (i32.or (local.get 18) (i32.and (local.get 24) (i32.xor (local.get 19) (i32.const 1))))
   local.set 12 (local.get 17)
   local.set 2 (local.get 16)
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   i32.store offset=136 (i32.const 0) (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.and (i32.load offset=136 (i32.const 0)) (i32.const -2455297)) (i32.shl (local.get 18) (i32.const 8))) (i32.shl (local.get 24) (i32.const 9))) (i32.shl (local.get 25) (i32.const 10))) (i32.shl (local.get 27) (i32.const 12))) (i32.shl (local.get 28) (i32.const 13))) (i32.shl (local.get 29) (i32.const 14))) (i32.shl (i32.const 0) (i32.const 16))) (i32.shl (local.get 30) (i32.const 18))) (i32.shl (local.get 31) (i32.const 21))) ;; RFLAGS
   i64.store offset=1712 (i32.const 0) (select (i64.load offset=1728 (i32.const 0)) (i64.load offset=1720 (i32.const 0)) (local.get 30)) ;; tlbKey, tlbKeyAcSet, tlbKeyAcClear
   local.set 7 (i64.load offset=1712 (i32.const 0)) ;; tlbKey
@@ -68,7 +68,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 15))
   local.set 2
-  local.set 5 (i32.const 13)
+  local.set 5 (i32.const 14)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
@@ -102,7 +102,7 @@
       local.set 32 (i32.or (local.get 18) (i32.and (local.get 24) (i32.xor (local.get 19) (i32.const 1))))
       local.set 12 (local.get 17)
       local.set 2 (local.get 16)
-      local.set 5 (i32.const 10)
+      local.set 5 (i32.const 11)
       i32.store offset=136 (i32.const 0) (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.and (i32.load offset=136 (i32.const 0)) (i32.const -2455297)) (i32.shl (local.get 18) (i32.const 8))) (i32.shl (local.get 24) (i32.const 9))) (i32.shl (local.get 25) (i32.const 10))) (i32.shl (local.get 27) (i32.const 12))) (i32.shl (local.get 28) (i32.const 13))) (i32.shl (local.get 29) (i32.const 14))) (i32.shl (i32.const 0) (i32.const 16))) (i32.shl (local.get 30) (i32.const 18))) (i32.shl (local.get 31) (i32.const 21))) ;; RFLAGS
       i64.store offset=1712 (i32.const 0) (select (i64.load offset=1728 (i32.const 0)) (i64.load offset=1720 (i32.const 0)) (local.get 30)) ;; tlbKey, tlbKeyAcSet, tlbKeyAcClear
       local.set 7 (i64.load offset=1712 (i32.const 0)) ;; tlbKey
@@ -132,7 +132,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 15))
       local.set 2
-      local.set 5 (i32.const 13)
+      local.set 5 (i32.const 14)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9

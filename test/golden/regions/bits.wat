@@ -45,14 +45,14 @@
   local.set 17 (i32.ctz (local.tee 10 (i32.wrap_i64 (local.get 12))))
   local.set 18 (i64.extend_i32_u (local.get 17))
   local.set 2 (i64.extend_i32_u (local.get 10))
-  local.set 5 (i32.const 18)
+  local.set 5 (i32.const 19)
   local.set 10 (i32.eqz (i32.wrap_i64 (local.get 2)))
   local.set 19 (i32.sub (local.tee 17 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   local.set 11 (i64.extend_i32_u (local.get 19))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 17))
   local.set 2
-  local.set 5 (i32.const 20)
+  local.set 5 (i32.const 21)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store offset=16 (i32.const 0) (local.get 13) ;; RDX
@@ -90,14 +90,14 @@
       local.set 17 (i32.ctz (local.tee 10 (i32.wrap_i64 (local.get 12))))
       local.set 18 (i64.extend_i32_u (local.get 17))
       local.set 2 (i64.extend_i32_u (local.get 10))
-      local.set 5 (i32.const 18)
+      local.set 5 (i32.const 19)
       local.set 10 (i32.eqz (i32.wrap_i64 (local.get 2)))
       local.set 19 (i32.sub (local.tee 17 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       local.set 11 (i64.extend_i32_u (local.get 19))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 17))
       local.set 2
-      local.set 5 (i32.const 20)
+      local.set 5 (i32.const 21)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=16 (i32.const 0) (local.get 13) ;; RDX
       i64.store (i32.const 0) (local.get 12) ;; RAX

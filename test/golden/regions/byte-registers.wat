@@ -28,7 +28,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 14))
   local.set 2
-  local.set 5 (i32.const 11)
+  local.set 5 (i32.const 12)
   local.set 10 (i32.and (i32.shr_u (i32.wrap_i64 (local.get 16)) (i32.const 8)) (i32.const 255))
   local.set 17 (i64.or (i64.and (local.get 17) (i64.const -256)) (i64.extend_i32_u (local.get 10)))
   local.set 10 (i32.lt_u (i32.and (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 14 (i32.wrap_i64 (local.get 3)))) (i32.const 255)) (local.get 14))
@@ -37,7 +37,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 15))
   local.set 2
-  local.set 5 (i32.const 13)
+  local.set 5 (i32.const 14)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 13) ;; RAX
@@ -59,7 +59,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 14))
       local.set 2
-      local.set 5 (i32.const 11)
+      local.set 5 (i32.const 12)
       local.set 10 (i32.and (i32.shr_u (i32.wrap_i64 (local.get 16)) (i32.const 8)) (i32.const 255))
       local.set 17 (i64.or (i64.and (local.get 17) (i64.const -256)) (i64.extend_i32_u (local.get 10)))
       local.set 10 (i32.lt_u (i32.and (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 14 (i32.wrap_i64 (local.get 3)))) (i32.const 255)) (local.get 14))
@@ -68,7 +68,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 15))
       local.set 2
-      local.set 5 (i32.const 13)
+      local.set 5 (i32.const 14)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 13) ;; RAX
       i64.store offset=8 (i32.const 0) (local.get 17) ;; RCX

@@ -30,14 +30,14 @@
   (local.get 14)
   local.set 3 (local.get 17)
   local.set 2
-  local.set 5 (i32.const 14)
+  local.set 5 (i32.const 15)
   local.set 10 (i32.const 0)
   local.set 20 (i32.sub (local.tee 19 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   local.set 11 (i64.extend_i32_u (local.get 20))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 19))
   local.set 2
-  local.set 5 (i32.const 16)
+  local.set 5 (i32.const 17)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -62,14 +62,14 @@
       (local.get 14)
       local.set 3 (local.get 17)
       local.set 2
-      local.set 5 (i32.const 14)
+      local.set 5 (i32.const 15)
       local.set 10 (i32.const 0)
       local.set 20 (i32.sub (local.tee 19 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       local.set 11 (i64.extend_i32_u (local.get 20))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 19))
       local.set 2
-      local.set 5 (i32.const 16)
+      local.set 5 (i32.const 17)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 12) ;; RAX
       i64.store offset=8 (i32.const 0) (local.get 15) ;; RCX

@@ -28,7 +28,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 10 (i32.eqz (i32.and (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3))))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 13)) (i64.const 18))
@@ -44,7 +44,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 14)
+  local.set 5 (i32.const 15)
   i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 18)) (i64.const 21))
   if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))
@@ -60,14 +60,14 @@
     (i64.extend_i32_u (local.get 10))
     local.set 3 (i64.extend_i32_u (local.get 13))
     local.set 2
-    local.set 5 (i32.const 14)
+    local.set 5 (i32.const 15)
     local.set 10 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 13 (i32.wrap_i64 (local.get 3)))) (local.get 13))
     local.set 17 (i32.sub (local.tee 16 (i32.wrap_i64 (local.get 11))) (i32.const 1))
     local.set 11 (i64.extend_i32_u (local.get 17))
     (i64.extend_i32_u (local.get 10))
     local.set 3 (i64.extend_i32_u (local.get 16))
     local.set 2
-    local.set 5 (i32.const 17)
+    local.set 5 (i32.const 18)
     local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
     i64.store (i32.const 0) (local.get 12) ;; RAX
     i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
@@ -86,7 +86,7 @@
         (i64.extend_i32_u (local.get 10))
         local.set 3 (i64.extend_i32_u (local.get 13))
         local.set 2
-        local.set 5 (i32.const 10)
+        local.set 5 (i32.const 11)
         local.set 10 (i32.eqz (i32.and (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3))))
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 13)) (i64.const 18))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
@@ -104,14 +104,14 @@
           (i64.extend_i32_u (local.get 10))
           local.set 3 (i64.extend_i32_u (local.get 13))
           local.set 2
-          local.set 5 (i32.const 14)
+          local.set 5 (i32.const 15)
           local.set 10 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 13 (i32.wrap_i64 (local.get 3)))) (local.get 13))
           local.set 17 (i32.sub (local.tee 16 (i32.wrap_i64 (local.get 11))) (i32.const 1))
           local.set 11 (i64.extend_i32_u (local.get 17))
           (i64.extend_i32_u (local.get 10))
           local.set 3 (i64.extend_i32_u (local.get 16))
           local.set 2
-          local.set 5 (i32.const 17)
+          local.set 5 (i32.const 18)
           local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
           i64.store offset=8 (i32.const 0) (local.get 18) ;; RCX
           i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -134,7 +134,7 @@
         (i64.extend_i32_u (local.get 10))
         local.set 3 (i64.extend_i32_u (local.get 13))
         local.set 2
-        local.set 5 (i32.const 14)
+        local.set 5 (i32.const 15)
         i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 18)) (i64.const 21))
         if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))

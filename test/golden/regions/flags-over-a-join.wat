@@ -30,7 +30,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 10 (i32.eqz (i32.and (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3))))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 10)) (i64.const 15))
@@ -46,7 +46,7 @@
   (local.get 14)
   local.set 3 (local.get 17)
   local.set 2
-  local.set 5 (i32.const 14)
+  local.set 5 (i32.const 15)
   i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 15)) (i64.const 18))
   if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))
@@ -67,14 +67,14 @@
     (i64.extend_i32_u (local.get 10))
     local.set 3 (i64.extend_i32_u (local.get 13))
     local.set 2
-    local.set 5 (i32.const 18)
+    local.set 5 (i32.const 19)
     local.set 10 (i32.lt_u (i32.and (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 13 (i32.wrap_i64 (local.get 3)))) (i32.const 255)) (local.get 13))
     local.set 21 (i32.sub (local.tee 20 (i32.wrap_i64 (local.get 11))) (i32.const 1))
     local.set 11 (i64.extend_i32_u (local.get 21))
     (i64.extend_i32_u (local.get 10))
     local.set 3 (i64.extend_i32_u (local.get 20))
     local.set 2
-    local.set 5 (i32.const 20)
+    local.set 5 (i32.const 21)
     local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
     i64.store offset=16 (i32.const 0) (local.get 19) ;; RDX
     i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -94,7 +94,7 @@
         (i64.extend_i32_u (local.get 10))
         local.set 3 (i64.extend_i32_u (local.get 13))
         local.set 2
-        local.set 5 (i32.const 10)
+        local.set 5 (i32.const 11)
         local.set 10 (i32.eqz (i32.and (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3))))
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 10)) (i64.const 15))
         if (i32.and (local.get 10) (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1)))
@@ -110,7 +110,7 @@
           (local.get 14)
           local.set 3 (local.get 17)
           local.set 2
-          local.set 5 (i32.const 25)
+          local.set 5 (i32.const 26)
           local.set 10 (i64.lt_u (local.get 2) (local.get 3))
           local.set 13 (local.get 10)
           local.set 19 (i64.or (i64.and (local.get 19) (i64.const -256)) (i64.extend_i32_u (local.get 13)))
@@ -119,14 +119,14 @@
           (i64.extend_i32_u (local.get 10))
           local.set 3 (i64.extend_i32_u (local.get 13))
           local.set 2
-          local.set 5 (i32.const 18)
+          local.set 5 (i32.const 19)
           local.set 10 (i32.lt_u (i32.and (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 13 (i32.wrap_i64 (local.get 3)))) (i32.const 255)) (local.get 13))
           local.set 21 (i32.sub (local.tee 20 (i32.wrap_i64 (local.get 11))) (i32.const 1))
           local.set 11 (i64.extend_i32_u (local.get 21))
           (i64.extend_i32_u (local.get 10))
           local.set 3 (i64.extend_i32_u (local.get 20))
           local.set 2
-          local.set 5 (i32.const 20)
+          local.set 5 (i32.const 21)
           local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
           i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
           i64.store offset=16 (i32.const 0) (local.get 19) ;; RDX
@@ -150,7 +150,7 @@
         (local.get 14)
         local.set 3 (local.get 17)
         local.set 2
-        local.set 5 (i32.const 14)
+        local.set 5 (i32.const 15)
         i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 15)) (i64.const 18))
         if (i32.xor (i64.eq (i64.shr_s (i64.shl (local.get 14) (i64.extend_i32_u (i32.const 16))) (i64.extend_i32_u (i32.const 16))) (local.get 14)) (i32.const 1))

@@ -26,7 +26,7 @@
   (local.get 13)
   local.set 3 (local.get 15)
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 12) ;; RAX
   local.set 15 (local.tee 13 (i64.add (local.get 17) (i64.const -8)))
@@ -60,7 +60,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 18))
   local.set 2
-  local.set 5 (i32.const 14)
+  local.set 5 (i32.const 15)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=32 (i32.const 0) (local.get 17) ;; RSP
   i64.store offset=8 (i32.const 0) (local.get 20) ;; RCX
@@ -80,7 +80,7 @@
       (local.get 13)
       local.set 3 (local.get 15)
       local.set 2
-      local.set 5 (i32.const 10)
+      local.set 5 (i32.const 11)
       i64.store (i32.const 0) (local.get 12) ;; RAX
       local.set 15 (local.tee 13 (i64.add (local.get 17) (i64.const -8)))
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 15) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 15) (i64.const 7)) (i64.const -4096)) (local.get 7)))
@@ -113,7 +113,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 18))
       local.set 2
-      local.set 5 (i32.const 14)
+      local.set 5 (i32.const 15)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=32 (i32.const 0) (local.get 17) ;; RSP
       i64.store offset=8 (i32.const 0) (local.get 20) ;; RCX

@@ -26,7 +26,7 @@
   (local.get 13)
   local.set 3 (local.get 15)
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 13 (i64.add (local.get 17) (i64.const 1))
   local.set 17 (local.get 13)
   local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 13 (local.get 3))) (local.get 13))
@@ -37,14 +37,14 @@
   local.set 4 (i64.extend_i32_u (local.get 10))
   local.set 3
   local.set 2
-  local.set 5 (i32.const 15)
+  local.set 5 (i32.const 16)
   local.set 10 (i32.and (i32.wrap_i64 (i64.shr_u (i64.or (i64.and (local.tee 13 (local.get 2)) (local.tee 15 (local.get 3))) (i64.and (i64.or (local.get 13) (local.get 15)) (i64.xor (i64.add (i64.add (local.get 13) (local.get 15)) (i64.extend_i32_u (i32.wrap_i64 (local.get 4)))) (i64.const -1)))) (i64.const 63))) (i32.const 1))
   local.set 21 (i32.sub (local.tee 20 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   local.set 11 (i64.extend_i32_u (local.get 21))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 20))
   local.set 2
-  local.set 5 (i32.const 17)
+  local.set 5 (i32.const 18)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -65,7 +65,7 @@
       (local.get 13)
       local.set 3 (local.get 15)
       local.set 2
-      local.set 5 (i32.const 10)
+      local.set 5 (i32.const 11)
       local.set 13 (i64.add (local.get 17) (i64.const 1))
       local.set 17 (local.get 13)
       local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 13 (local.get 3))) (local.get 13))
@@ -76,14 +76,14 @@
       local.set 4 (i64.extend_i32_u (local.get 10))
       local.set 3
       local.set 2
-      local.set 5 (i32.const 15)
+      local.set 5 (i32.const 16)
       local.set 10 (i32.and (i32.wrap_i64 (i64.shr_u (i64.or (i64.and (local.tee 13 (local.get 2)) (local.tee 15 (local.get 3))) (i64.and (i64.or (local.get 13) (local.get 15)) (i64.xor (i64.add (i64.add (local.get 13) (local.get 15)) (i64.extend_i32_u (i32.wrap_i64 (local.get 4)))) (i64.const -1)))) (i64.const 63))) (i32.const 1))
       local.set 21 (i32.sub (local.tee 20 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       local.set 11 (i64.extend_i32_u (local.get 21))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 20))
       local.set 2
-      local.set 5 (i32.const 17)
+      local.set 5 (i32.const 18)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 12) ;; RAX
       i64.store offset=16 (i32.const 0) (local.get 17) ;; RDX

@@ -27,7 +27,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 10 (i32.eqz (i32.and (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3))))
   i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 9)) (i64.const 12))
@@ -45,14 +45,14 @@
   (local.get 14)
   local.set 3 (local.get 16)
   local.set 2
-  local.set 5 (i32.const 14)
+  local.set 5 (i32.const 15)
   local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 14 (local.get 3))) (local.get 14))
   local.set 18 (i32.sub (local.tee 13 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   local.set 11 (i64.extend_i32_u (local.get 18))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 17)
+  local.set 5 (i32.const 18)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store (i32.const 0) (local.get 12) ;; RAX
   i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
@@ -74,14 +74,14 @@
       (local.get 14)
       local.set 3 (local.get 16)
       local.set 2
-      local.set 5 (i32.const 14)
+      local.set 5 (i32.const 15)
       local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 14 (local.get 3))) (local.get 14))
       local.set 18 (i32.sub (local.tee 13 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       local.set 11 (i64.extend_i32_u (local.get 18))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 13))
       local.set 2
-      local.set 5 (i32.const 17)
+      local.set 5 (i32.const 18)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 12) ;; RAX
       i64.store offset=24 (i32.const 0) (local.get 15) ;; RBX
@@ -104,7 +104,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 13))
       local.set 2
-      local.set 5 (i32.const 22)
+      local.set 5 (i32.const 23)
       local.set 10 (i32.xor (i32.eqz (i32.xor (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3)))) (i32.const 1))
       i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
       i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -129,7 +129,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 22)
+  local.set 5 (i32.const 23)
   local.set 10 (i32.xor (i32.eqz (i32.xor (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3)))) (i32.const 1))
   i64.store offset=8 (i32.const 0) (local.get 11) ;; RCX
   i64.store (i32.const 0) (local.get 12) ;; RAX

@@ -35,7 +35,7 @@
   (i64.extend_i32_u (local.get 14))
   local.set 3 (i64.extend_i32_u (local.get 16))
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 12 (i64.const 77832)
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 3)) (i64.const -4096)) (local.get 7)))
     (i32.add (i32.wrap_i64 (local.get 12)) (i32.load offset=65560 (local.get 10)))
@@ -63,14 +63,14 @@
   (i64.extend_i32_u (local.get 16))
   local.set 3 (i64.extend_i32_u (local.get 14))
   local.set 2
-  local.set 5 (i32.const 13)
+  local.set 5 (i32.const 14)
   local.set 10 (i32.lt_u (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3)))
   local.set 14 (i32.sub (local.tee 13 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   local.set 11 (i64.extend_i32_u (local.get 14))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 15)
+  local.set 5 (i32.const 16)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store (i32.const 0) (local.get 20) ;; RAX
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
@@ -97,7 +97,7 @@
       (i64.extend_i32_u (local.get 14))
       local.set 3 (i64.extend_i32_u (local.get 16))
       local.set 2
-      local.set 5 (i32.const 10)
+      local.set 5 (i32.const 11)
       local.set 12 (i64.const 77832)
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 12) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 12) (i64.const 3)) (i64.const -4096)) (local.get 7)))
         (i32.add (i32.wrap_i64 (local.get 12)) (i32.load offset=65560 (local.get 10)))
@@ -125,14 +125,14 @@
       (i64.extend_i32_u (local.get 16))
       local.set 3 (i64.extend_i32_u (local.get 14))
       local.set 2
-      local.set 5 (i32.const 13)
+      local.set 5 (i32.const 14)
       local.set 10 (i32.lt_u (i32.wrap_i64 (local.get 2)) (i32.wrap_i64 (local.get 3)))
       local.set 14 (i32.sub (local.tee 13 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       local.set 11 (i64.extend_i32_u (local.get 14))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 13))
       local.set 2
-      local.set 5 (i32.const 15)
+      local.set 5 (i32.const 16)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 20) ;; RAX
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9

@@ -26,14 +26,14 @@
   (local.get 14)
   local.set 3 (local.get 15)
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 14 (local.get 3))) (local.get 14))
   local.set 18 (i32.sub (local.tee 17 (i32.wrap_i64 (local.get 12))) (i32.const 1))
   local.set 12 (i64.extend_i32_u (local.get 18))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 17))
   local.set 2
-  local.set 5 (i32.const 12)
+  local.set 5 (i32.const 13)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=16 (i32.const 0) (local.get 11) ;; RDX
   i64.store offset=8 (i32.const 0) (local.get 12) ;; RCX
@@ -53,14 +53,14 @@
       (local.get 14)
       local.set 3 (local.get 15)
       local.set 2
-      local.set 5 (i32.const 10)
+      local.set 5 (i32.const 11)
       local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 14 (local.get 3))) (local.get 14))
       local.set 18 (i32.sub (local.tee 17 (i32.wrap_i64 (local.get 12))) (i32.const 1))
       local.set 12 (i64.extend_i32_u (local.get 18))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 17))
       local.set 2
-      local.set 5 (i32.const 12)
+      local.set 5 (i32.const 13)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 13) ;; RAX
       i64.store offset=8 (i32.const 0) (local.get 12) ;; RCX
@@ -81,7 +81,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 17))
       local.set 2
-      local.set 5 (i32.const 12)
+      local.set 5 (i32.const 13)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=16 (i32.const 0) (local.get 11) ;; RDX
       local.set 14 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 5))
@@ -100,14 +100,14 @@
         (local.get 14)
         local.set 3 (local.get 15)
         local.set 2
-        local.set 5 (i32.const 10)
+        local.set 5 (i32.const 11)
         local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 14 (local.get 3))) (local.get 14))
         local.set 18 (i32.sub (local.tee 17 (i32.wrap_i64 (local.get 12))) (i32.const 1))
         local.set 12 (i64.extend_i32_u (local.get 18))
         (i64.extend_i32_u (local.get 10))
         local.set 3 (i64.extend_i32_u (local.get 17))
         local.set 2
-        local.set 5 (i32.const 12)
+        local.set 5 (i32.const 13)
         local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
         i64.store offset=8 (i32.const 0) (local.get 12) ;; RCX
         i64.store (i32.const 0) (local.get 13) ;; RAX
@@ -128,7 +128,7 @@
         (i64.extend_i32_u (local.get 10))
         local.set 3 (i64.extend_i32_u (local.get 17))
         local.set 2
-        local.set 5 (i32.const 12)
+        local.set 5 (i32.const 13)
         local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
         i64.store offset=16 (i32.const 0) (local.get 11) ;; RDX
         local.set 14 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 5))
@@ -150,7 +150,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 17))
   local.set 2
-  local.set 5 (i32.const 12)
+  local.set 5 (i32.const 13)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=16 (i32.const 0) (local.get 11) ;; RDX
   local.set 14 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 5))

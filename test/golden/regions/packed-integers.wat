@@ -36,7 +36,7 @@
   (i64.extend_i32_u (local.get 18))
   local.set 3 (i64.extend_i32_u (local.get 10))
   local.set 2
-  local.set 5 (i32.const 13)
+  local.set 5 (i32.const 14)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   v128.store offset=896 (i32.const 0) (local.get 12) ;; XMM0
@@ -67,7 +67,7 @@
       (i64.extend_i32_u (local.get 18))
       local.set 3 (i64.extend_i32_u (local.get 10))
       local.set 2
-      local.set 5 (i32.const 13)
+      local.set 5 (i32.const 14)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       v128.store offset=896 (i32.const 0) (local.get 12) ;; XMM0

@@ -43,7 +43,7 @@
   (i64.extend_i32_u (local.get 15))
   local.set 3 (i64.extend_i32_u (local.get 10))
   local.set 2
-  local.set 5 (i32.const 11)
+  local.set 5 (i32.const 12)
   i64.store (i32.const 0) (local.get 17) ;; RAX
   local.set 13 (i64.extend_i32_u (local.tee 10 (i32.wrap_i64 (local.get 12))))
   if (result i32) (i64.eq (i64.load offset=65536 (local.tee 14 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 3)) (i64.const -4096)) (local.get 7)))

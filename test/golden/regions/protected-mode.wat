@@ -35,7 +35,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 14))
   local.set 2
-  local.set 5 (i32.const 11)
+  local.set 5 (i32.const 12)
   i64.store (i32.const 0) (local.get 16) ;; RAX
   local.set 13 (i64.and (i64.const 77840) (i64.const 4294967295))
   if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 3)) (i64.const -4096)) (local.get 7)))
@@ -52,7 +52,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 15))
   local.set 2
-  local.set 5 (i32.const 14)
+  local.set 5 (i32.const 15)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=40 (i32.const 0) (local.get 11) ;; RBP
   if (local.get 10)
@@ -75,7 +75,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 14))
       local.set 2
-      local.set 5 (i32.const 11)
+      local.set 5 (i32.const 12)
       i64.store (i32.const 0) (local.get 16) ;; RAX
       local.set 13 (i64.and (i64.const 77840) (i64.const 4294967295))
       if (result i32) (i64.eq (i64.load offset=65544 (local.tee 10 (i32.and (i32.shr_u (i32.wrap_i64 (i64.xor (local.get 13) (local.get 7))) (i32.const 7)) (i32.const 524256)))) (i64.xor (i64.and (i64.add (local.get 13) (i64.const 3)) (i64.const -4096)) (local.get 7)))
@@ -92,7 +92,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 15))
       local.set 2
-      local.set 5 (i32.const 14)
+      local.set 5 (i32.const 15)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=40 (i32.const 0) (local.get 11) ;; RBP
       if (local.get 10)

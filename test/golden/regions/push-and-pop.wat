@@ -77,7 +77,7 @@
   (i64.extend_i32_u (local.get 20))
   local.set 3 (i64.extend_i32_u (local.get 10))
   local.set 2
-  local.set 5 (i32.const 12)
+  local.set 5 (i32.const 13)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
   i64.store offset=24 (i32.const 0) (local.get 18) ;; RBX
@@ -147,7 +147,7 @@
       (i64.extend_i32_u (local.get 20))
       local.set 3 (i64.extend_i32_u (local.get 10))
       local.set 2
-      local.set 5 (i32.const 12)
+      local.set 5 (i32.const 13)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=32 (i32.const 0) (local.get 12) ;; RSP
       i64.store offset=24 (i32.const 0) (local.get 18) ;; RBX

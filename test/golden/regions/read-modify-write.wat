@@ -31,14 +31,14 @@
   (i64.extend_i32_u (local.get 15))
   local.set 3 (i64.extend_i32_u (local.get 17))
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 10 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 14 (i32.wrap_i64 (local.get 3)))) (local.get 14))
   local.set 17 (i32.sub (local.tee 15 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   local.set 11 (i64.extend_i32_u (local.get 17))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 15))
   local.set 2
-  local.set 5 (i32.const 12)
+  local.set 5 (i32.const 13)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 13 (i64.add (i64.add (local.get 8) (i64.const 14)) (i64.const 6))
@@ -64,14 +64,14 @@
       (i64.extend_i32_u (local.get 15))
       local.set 3 (i64.extend_i32_u (local.get 17))
       local.set 2
-      local.set 5 (i32.const 10)
+      local.set 5 (i32.const 11)
       local.set 10 (i32.lt_u (i32.add (i32.wrap_i64 (local.get 2)) (local.tee 14 (i32.wrap_i64 (local.get 3)))) (local.get 14))
       local.set 17 (i32.sub (local.tee 15 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       local.set 11 (i64.extend_i32_u (local.get 17))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 15))
       local.set 2
-      local.set 5 (i32.const 12)
+      local.set 5 (i32.const 13)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 13 (i64.add (i64.add (local.get 8) (i64.const 14)) (i64.const 6))

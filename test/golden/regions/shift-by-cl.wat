@@ -26,7 +26,7 @@
     (local.get 13)
     local.set 3 (i64.extend_i32_u (local.get 10))
     local.set 2
-    local.set 5 (i32.const 10)
+    local.set 5 (i32.const 11)
   end
   call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
   local.set 5 (i32.const -1)
@@ -42,7 +42,7 @@
   (i64.extend_i32_u (local.get 17))
   local.set 3 (i64.extend_i32_u (local.get 10))
   local.set 2
-  local.set 5 (i32.const 13)
+  local.set 5 (i32.const 14)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -64,7 +64,7 @@
         (local.get 13)
         local.set 3 (i64.extend_i32_u (local.get 10))
         local.set 2
-        local.set 5 (i32.const 10)
+        local.set 5 (i32.const 11)
       end
       call $core.spillFlags (local.get 2) (local.get 3) (local.get 4) (local.get 5)
       local.set 5 (i32.const -1)
@@ -80,7 +80,7 @@
       (i64.extend_i32_u (local.get 17))
       local.set 3 (i64.extend_i32_u (local.get 10))
       local.set 2
-      local.set 5 (i32.const 13)
+      local.set 5 (i32.const 14)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 12) ;; RAX
       i64.store offset=16 (i32.const 0) (local.get 18) ;; RDX

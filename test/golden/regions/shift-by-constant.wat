@@ -29,7 +29,7 @@
   local.set 16 (i32.shr_u (local.tee 10 (i32.and (i32.wrap_i64 (local.get 15)) (i32.const 65535))) (i32.const 4))
   local.set 15 (i64.or (i64.and (local.get 15) (i64.const -65536)) (i64.extend_i32_u (local.get 16)))
   local.set 2 (i64.extend_i32_u (local.get 10))
-  local.set 5 (i32.const 21)
+  local.set 5 (i32.const 22)
   local.set 10 (i32.and (i32.shr_u (i32.wrap_i64 (local.get 2)) (i32.const 3)) (i32.const 1))
   local.set 16 (local.get 10)
   local.set 17 (i64.or (i64.and (local.get 17) (i64.const -256)) (i64.extend_i32_u (local.get 16)))
@@ -39,7 +39,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 16))
   local.set 2
-  local.set 5 (i32.const 17)
+  local.set 5 (i32.const 18)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -63,7 +63,7 @@
       local.set 16 (i32.shr_u (local.tee 10 (i32.and (i32.wrap_i64 (local.get 15)) (i32.const 65535))) (i32.const 4))
       local.set 15 (i64.or (i64.and (local.get 15) (i64.const -65536)) (i64.extend_i32_u (local.get 16)))
       local.set 2 (i64.extend_i32_u (local.get 10))
-      local.set 5 (i32.const 21)
+      local.set 5 (i32.const 22)
       local.set 10 (i32.and (i32.shr_u (i32.wrap_i64 (local.get 2)) (i32.const 3)) (i32.const 1))
       local.set 16 (local.get 10)
       local.set 17 (i64.or (i64.and (local.get 17) (i64.const -256)) (i64.extend_i32_u (local.get 16)))
@@ -73,7 +73,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 16))
       local.set 2
-      local.set 5 (i32.const 17)
+      local.set 5 (i32.const 18)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 12) ;; RAX
       i64.store offset=24 (i32.const 0) (local.get 14) ;; RBX

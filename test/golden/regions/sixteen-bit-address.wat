@@ -36,7 +36,7 @@
   (i64.extend_i32_u (local.get 15))
   local.set 3 (i64.extend_i32_u (local.get 10))
   local.set 2
-  local.set 5 (i32.const 11)
+  local.set 5 (i32.const 12)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store (i32.const 0) (local.get 16) ;; RAX
   i64.store offset=40 (i32.const 0) (local.get 11) ;; RBP
@@ -64,7 +64,7 @@
       (i64.extend_i32_u (local.get 15))
       local.set 3 (i64.extend_i32_u (local.get 10))
       local.set 2
-      local.set 5 (i32.const 11)
+      local.set 5 (i32.const 12)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store (i32.const 0) (local.get 16) ;; RAX
       i64.store offset=40 (i32.const 0) (local.get 11) ;; RBP

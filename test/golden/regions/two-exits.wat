@@ -25,7 +25,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 12)
+  local.set 5 (i32.const 13)
   local.set 10 (i32.xor (i32.or (i32.lt_u (local.tee 13 (i32.wrap_i64 (local.get 2))) (local.tee 14 (i32.wrap_i64 (local.get 3)))) (i32.eq (local.get 13) (local.get 14))) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   i64.store (i32.const 0) (local.get 12) ;; RAX
@@ -43,7 +43,7 @@
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 13))
   local.set 2
-  local.set 5 (i32.const 16)
+  local.set 5 (i32.const 17)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
   local.set 15 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 6))
@@ -63,7 +63,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 13))
       local.set 2
-      local.set 5 (i32.const 12)
+      local.set 5 (i32.const 13)
       local.set 10 (i32.xor (i32.or (i32.lt_u (local.tee 13 (i32.wrap_i64 (local.get 2))) (local.tee 14 (i32.wrap_i64 (local.get 3)))) (i32.eq (local.get 13) (local.get 14))) (i32.const 1))
       i64.store (i32.const 0) (local.get 12) ;; RAX
       local.set 15 (i64.add (i64.add (local.get 8) (i64.const 16)) (i64.const 22))
@@ -80,7 +80,7 @@
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 13))
       local.set 2
-      local.set 5 (i32.const 16)
+      local.set 5 (i32.const 17)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
       local.set 15 (i64.add (i64.add (local.get 8) (i64.const 21)) (i64.const 6))

@@ -27,7 +27,7 @@
   (local.get 13)
   local.set 3 (local.get 15)
   local.set 2
-  local.set 5 (i32.const 10)
+  local.set 5 (i32.const 11)
   local.set 10 (i32.xor (i32.or (i64.lt_u (local.tee 13 (local.get 2)) (local.tee 15 (local.get 3))) (i64.eq (local.get 13) (local.get 15))) (i32.const 1))
   local.set 16 (local.get 10)
   local.set 17 (i64.or (i64.and (local.get 17) (i64.const -256)) (i64.extend_i32_u (local.get 16)))
@@ -49,14 +49,14 @@
       (local.get 13)
       local.set 3 (local.get 15)
       local.set 2
-      local.set 5 (i32.const 15)
+      local.set 5 (i32.const 16)
       local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 13 (local.get 3))) (local.get 13))
       local.set 19 (i32.sub (local.tee 16 (i32.wrap_i64 (local.get 11))) (i32.const 1))
       local.set 11 (i64.extend_i32_u (local.get 19))
       (i64.extend_i32_u (local.get 10))
       local.set 3 (i64.extend_i32_u (local.get 16))
       local.set 2
-      local.set 5 (i32.const 17)
+      local.set 5 (i32.const 18)
       local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
       i64.store offset=24 (i32.const 0) (local.get 14) ;; RBX
       i64.store offset=72 (i32.const 0) (local.get 11) ;; R9
@@ -74,7 +74,7 @@
         (local.get 13)
         local.set 3 (local.get 15)
         local.set 2
-        local.set 5 (i32.const 10)
+        local.set 5 (i32.const 11)
         local.set 10 (i32.xor (i32.or (i64.lt_u (local.tee 13 (local.get 2)) (local.tee 15 (local.get 3))) (i64.eq (local.get 13) (local.get 15))) (i32.const 1))
         local.set 16 (local.get 10)
         local.set 17 (i64.or (i64.and (local.get 17) (i64.const -256)) (i64.extend_i32_u (local.get 16)))
@@ -98,14 +98,14 @@
         (local.get 13)
         local.set 3 (local.get 15)
         local.set 2
-        local.set 5 (i32.const 15)
+        local.set 5 (i32.const 16)
         local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 13 (local.get 3))) (local.get 13))
         local.set 19 (i32.sub (local.tee 16 (i32.wrap_i64 (local.get 11))) (i32.const 1))
         local.set 11 (i64.extend_i32_u (local.get 19))
         (i64.extend_i32_u (local.get 10))
         local.set 3 (i64.extend_i32_u (local.get 16))
         local.set 2
-        local.set 5 (i32.const 17)
+        local.set 5 (i32.const 18)
         local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
         i64.store (i32.const 0) (local.get 12) ;; RAX
         i64.store offset=24 (i32.const 0) (local.get 14) ;; RBX
@@ -130,14 +130,14 @@
   (local.get 13)
   local.set 3 (local.get 15)
   local.set 2
-  local.set 5 (i32.const 15)
+  local.set 5 (i32.const 16)
   local.set 10 (i64.lt_u (i64.add (local.get 2) (local.tee 13 (local.get 3))) (local.get 13))
   local.set 19 (i32.sub (local.tee 16 (i32.wrap_i64 (local.get 11))) (i32.const 1))
   local.set 11 (i64.extend_i32_u (local.get 19))
   (i64.extend_i32_u (local.get 10))
   local.set 3 (i64.extend_i32_u (local.get 16))
   local.set 2
-  local.set 5 (i32.const 17)
+  local.set 5 (i32.const 18)
   local.set 10 (i32.xor (i32.eq (i32.wrap_i64 (local.get 3)) (i32.const 1)) (i32.const 1))
   i64.store (i32.const 0) (local.get 12) ;; RAX
   i64.store offset=24 (i32.const 0) (local.get 14) ;; RBX
