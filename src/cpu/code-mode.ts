@@ -36,20 +36,21 @@ const OSFXSR = Number(CR4.OSFXSR);
 const AM = Number(CR0.AM);
 const AC = Number(RFLAGS.AC);
 /** A plan as two bits, for keys. */
-export const planNumber: Record<SegmentPlan, number> = { zero: 0, base: 1, checked: 2 };
+export const planNumber = { zero: 0, base: 1, checked: 2 } as const satisfies Record<SegmentPlan, number>;
 const planNames: readonly SegmentPlan[] = ["zero", "base", "checked"];
 
 const longPlans = 0b01_01_00_00_00_00; // GS, FS: add the base
 
-/** Writable expand-up data up to 4 GiB: no access through it can fail. */
-const planOf = (state: CpuState, n: number): SegmentPlan => {
-  const rights = state.view.getUint32(accessOffsets[n]!, true);
-  const plain =
-    (rights & (access.unusable | access.P | access.S)) === (access.P | access.S) &&
-    (rights & (segmentType.code | segmentType.expandDown | segmentType.writable)) === segmentType.writable &&
-    state.view.getUint32(limitOffsets[n]!, true) === 0xffff_ffff;
-  if (!plain) return "checked";
-  return state.view.getUint32(baseOffsets[n]!, true) === 0 ? "zero" : "base";
+/** Of a segment of writable expand-up data up to 4 GiB, through which no access can fail. */
+const plainRights = access.P | access.S | segmentType.writable;
+const lookedAt = plainRights | access.unusable | segmentType.code | segmentType.expandDown;
+
+const planOf = (view: DataView, n: number): number => {
+  const isPlain =
+    (view.getUint32(accessOffsets[n]!, true) & lookedAt) === plainRights &&
+    view.getUint32(limitOffsets[n]!, true) === 0xffff_ffff;
+  if (!isPlain) return planNumber.checked;
+  return view.getUint32(baseOffsets[n]!, true) === 0 ? planNumber.zero : planNumber.base;
 };
 
 /** Interns modes, so that code decoded in one is found again in the same. */
@@ -77,7 +78,7 @@ export class CodeModes {
     }
     const realLike = isRealLike(state);
     let plans = 0;
-    for (let n = 0; n < 6; n++) plans |= (realLike || aligned ? 2 : planNumber[planOf(state, n)]) << (2 * n);
+    for (let n = 0; n < 6; n++) plans |= (realLike || aligned ? planNumber.checked : planOf(view, n)) << (2 * n);
     const rights = view.getUint32(accessOffsets[1]!, true);
     const flat =
       code === 32 &&

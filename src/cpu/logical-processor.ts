@@ -628,7 +628,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     const { mode } = this.#code;
     const instruction = this.engine.cache.instruction(at);
     if (entry.settles) this.#settle();
-    if (!entry.quiet || mode.codeSize !== 64 || this.vmx?.nonRoot) {
+    if (!entry.quiet || this.vmx?.nonRoot) {
       this.#settle();
       return this.#procedure(instruction, entry.run);
     }
@@ -643,7 +643,8 @@ export class LogicalProcessor implements Core, RunningProcessor {
     this.#count(1);
     if (
       view.getUint32(pendingDebugOffset, true) !== 0 ||
-      (entry.stayed !== undefined && !entry.stayed(this, index))
+      (entry.stayed !== undefined && !entry.stayed(this, index)) ||
+      ((entry.remodes || mode.codeSize !== 64) && this.engine.modes.current(this.state) !== mode)
     ) {
       this.#refresh();
       return 1;

@@ -15,11 +15,14 @@ export interface ProcedureEntry {
   readonly settles: boolean;
   /** May it be quiet? */
   readonly quiet: boolean;
+  /** It may change how code is translated, and nothing else that matters: the mode is looked at after it. */
+  readonly remodes?: boolean;
   /** Asked after it, with ECX before it: was it? Absent: always. */
   readonly stayed?: (core: Core, index: number) => boolean;
 }
 
 const fswOffset = offsetOf("FSW");
+const interruptibilityOffset = offsetOf("interruptibility");
 
 /** A pending x87 exception changes what the next instructions of that unit do. */
 const noPendingException = ({ state: { view } }: Core): boolean =>
@@ -28,8 +31,12 @@ const noPendingException = ({ state: { view } }: Core): boolean =>
 /** A plain MSR changes neither what events there are nor, in 64-bit mode, how code is translated. */
 const isPlain = (core: Core, index: number): boolean => plainMsr(core, index) !== undefined;
 
+/** Loading SS may hold events back. */
+const noShadow = ({ state: { view } }: Core): boolean => view.getUint32(interruptibilityOffset, true) === 0;
+
 const always = { settles: false } as const;
-const quiet: Readonly<Record<string, Pick<ProcedureEntry, "settles" | "stayed">>> = {
+const segmentLoad = { settles: false, remodes: true, stayed: noShadow } as const;
+const quiet: Readonly<Record<string, Pick<ProcedureEntry, "settles" | "stayed" | "remodes">>> = {
   RDMSR: always,
   RDTSC: always,
   RDTSCP: always,
@@ -42,6 +49,15 @@ const quiet: Readonly<Record<string, Pick<ProcedureEntry, "settles" | "stayed">>
   SIDT: always,
   LGDT: always,
   LIDT: always,
+  LLDT: always,
+  LTR: always,
+  POP_SREG: segmentLoad,
+  MOV_TO_SREG: segmentLoad,
+  LDS: segmentLoad,
+  LES: segmentLoad,
+  LSS: segmentLoad,
+  LFS: segmentLoad,
+  LGS: segmentLoad,
   XGETBV: always,
   XSAVE: always,
   XSAVEOPT: always,
