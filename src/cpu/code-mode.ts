@@ -78,7 +78,8 @@ export class CodeModes {
     }
     const realLike = isRealLike(state);
     let plans = 0;
-    for (let n = 0; n < 6; n++) plans |= (realLike || aligned ? planNumber.checked : planOf(view, n)) << (2 * n);
+    for (let n = 0; n < 6; n++)
+      plans |= (realLike || aligned ? planNumber.checked : planOf(view, n)) << (2 * n);
     const rights = view.getUint32(accessOffsets[1]!, true);
     const flat =
       code === 32 &&

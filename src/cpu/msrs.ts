@@ -240,15 +240,24 @@ export const readPlain = ({ state: { view } }: Core, { offset }: PlainMsr): void
   view.setUint32(rdxOffset + 4, 0, true);
 };
 
-/** WRMSR of a plain one, EDX:EAX; false is #GP. */
-export const writePlain = ({ state: { view }, model }: Core, msr: PlainMsr): boolean => {
-  const low = view.getUint32(raxOffset, true);
-  const high = view.getUint32(rdxOffset, true);
+/** A plain one takes a value, as two halves; false is #GP. */
+export const setPlain = (
+  { state: { view }, model }: Core,
+  msr: PlainMsr,
+  low: number,
+  high: number,
+): boolean => {
   if (((low & ~msr.low) | (high & ~msr.high)) !== 0) return false;
   if (msr.canonical && !isCanonicalHigh(high, model.linearAddressBits)) return false;
   view.setUint32(msr.offset, low, true);
   view.setUint32(msr.offset + 4, high, true);
   return true;
+};
+
+/** WRMSR of a plain one, EDX:EAX; false is #GP. */
+export const writePlain = (core: Core, msr: PlainMsr): boolean => {
+  const { view } = core.state;
+  return setPlain(core, msr, view.getUint32(raxOffset, true), view.getUint32(rdxOffset, true));
 };
 
 /** RDMSR: the value, or undefined for #GP(0). An MSR that we do not know is reported by number. */
