@@ -41,8 +41,6 @@ interface NamedFunction {
   readonly name: string;
 }
 
-/** A region takes as much room as so many handlers. */
-const regionWeight = 4;
 /** Pending flags as parameters: the stash, and the settle function or -1. */
 const flagTypes: readonly ValueType[] = [i64, i64, i64, i32];
 
@@ -157,28 +155,66 @@ export class InterpreterModule {
     );
   }
 
+  /** Modules of regions, by the place of the first: how many regions and bytes they have. */
+  readonly #regions = new Map<number, { readonly count: number; readonly bytes: number }>();
+  /** Places in the table that regions have left. */
+  #free: { readonly first: number; readonly count: number }[] = [];
+
+  /** Consecutive places in the table. */
+  #placesFor(count: number): number {
+    const known = this.#free.findIndex((run) => run.count >= count);
+    if (known < 0) {
+      this.#next += count;
+      return this.#next - count;
+    }
+    const run = this.#free[known]!;
+    if (run.count === count) this.#free.splice(known, 1);
+    else this.#free[known] = { first: run.first + count, count: run.count - count };
+    return run.first;
+  }
+
   /** Compile regions; their places in the table, from the first on. */
   addRegions(regions: readonly Region[], view: DataView): number {
-    const first = this.#next;
-    this.#next += regions.length;
-    this.handlerCount += regionWeight * regions.length;
-    this.#compile((context) =>
+    const first = this.#placesFor(regions.length);
+    const bytes = this.#compile((context) =>
       regions.map((region, n) => ({
         index: first + n,
         body: new RegionEmitter(region, context, view, first + n).emit(),
         name: `region of ${region.blocks.length} blocks`,
       })),
     );
+    this.#regions.set(first, { count: regions.length, bytes });
     return first;
   }
 
-  /** One module of functions, put into the table. */
-  #compile(emit: (context: HandlerContext) => NamedFunction[]): void {
+  /** Forget the regions that were added with the one at this place. No record may have one for a handler any more. */
+  removeRegions(first: number): void {
+    const { count, bytes } = this.#regions.get(first)!;
+    this.#regions.delete(first);
+    this.codeBytes -= bytes;
+    for (let index = first; index < first + count; index++) this.#table.set(index, null);
+    this.#free.push({ first, count });
+  }
+
+  /** Functions, put into the table; the bytes of their module. What they turn out to need is a module of its own: it outlives them. */
+  #compile(emit: (context: HandlerContext) => NamedFunction[]): number {
+    let needed: ((context: HandlerContext) => NamedFunction)[] = [];
+    const bytes = this.#compileModule(emit, needed);
+    while (needed.length > 0) {
+      const emitters = needed;
+      needed = [];
+      this.#compileModule((context) => emitters.map((emitOne) => emitOne(context)), needed);
+    }
+    return bytes;
+  }
+
+  #compileModule(
+    emit: (context: HandlerContext) => NamedFunction[],
+    needed: ((context: HandlerContext) => NamedFunction)[],
+  ): number {
     const builder = new ModuleBuilder();
     const imports = this.#declareImports(builder);
     const settleType = builder.type([]);
-    /** What the functions asked for turn out to need. */
-    const further: NamedFunction[] = [];
     const context: HandlerContext = {
       imports,
       settleFunction: (flags: LazyFlags): number => {
@@ -186,7 +222,8 @@ export class InterpreterModule {
         if (index === undefined) {
           index = this.#next++;
           this.#further.set(flags.key, index);
-          further.push({ index, body: emitSettle(flags, context, settleType), name: "settle flags" });
+          const place = index;
+          needed.push((inner) => ({ index: place, body: emitSettle(flags, inner, settleType), name: "settle flags" }));
         }
         return index;
       },
@@ -195,7 +232,8 @@ export class InterpreterModule {
         if (index === undefined) {
           index = this.#next++;
           this.#outOfLine.set(spec, index);
-          further.push({ index, body: emitOutOfLine(spec, context), name: `out of line ${nameOf(spec)}` });
+          const place = index;
+          needed.push((inner) => ({ index: place, body: emitOutOfLine(spec, inner), name: `out of line ${nameOf(spec)}` }));
         }
         return index;
       },
@@ -208,13 +246,14 @@ export class InterpreterModule {
         return number;
       },
     };
-    const bodies = [...emit(context), ...further];
+    const bodies = emit(context);
     for (const { index, body, name } of bodies) builder.export(`${index}`, builder.function(body, name));
     const binary = builder.build();
     this.codeBytes += binary.length;
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(binary), this.#imports);
     if (this.#next > this.#table.length) this.#table.grow(Math.max(4096, this.#next - this.#table.length));
     for (const { index } of bodies) this.#table.set(index, exports[`${index}`] as () => void);
+    return binary.length;
   }
 
   #declareImports(builder: ModuleBuilder): Imports {

@@ -8,13 +8,26 @@ import { type DecodedCode, RegionCollector } from "./region-collector.ts";
 /** Samples in a block before it is translated. */
 const threshold = 4;
 /** Regions are translated this many at a time: a module each would cost more. */
-const batch = 32;
+const regionsAtOnce = 32;
 /** Samples that a request waits for others, at most; and where every entry is a sample. */
 const patience = 400;
 const eagerPatience = 16;
 
+/** Regions at once: above it, those that were seen least lately go. */
+const maximumRegions = 3072;
+
+/** Regions of one module. */
+interface Batch {
+  /** Place of the first in the table. */
+  readonly first: number;
+  readonly entries: readonly number[];
+  /** The last sample that met one of them. */
+  seen: number;
+}
+
 /** An entry that has a region for its handler. */
 interface Translated {
+  readonly batch: Batch;
   readonly region: number;
   /** The handler of its first instruction. */
   readonly own: number;
@@ -32,6 +45,10 @@ export class HotCode {
   #waited = 0;
   readonly #slots: PageSlots;
   regions = 0;
+  evicted = 0;
+  #batches: Batch[] = [];
+  #live = 0;
+  #samples = 0;
 
   constructor(module: InterpreterModule, view: DataView, code: DecodedCode, slots: PageSlots) {
     this.#slots = slots;
@@ -49,12 +66,15 @@ export class HotCode {
       this.translate();
     const slot = (at - recordsOffset) / recordBytes;
     if (slot < 0 || slot >= this.#heat.length) return;
+    this.#samples++;
+    const translated = this.#translated.get(at);
+    if (translated !== undefined) translated.batch.seen = this.#samples;
     const hot = this.eager ? 1 : threshold;
     const heat = this.#heat[slot]! + 1;
     if (heat > hot) return;
     this.#heat[slot] = heat;
     if (heat === hot) this.#request(at, this.#code);
-    if (this.#requests.length >= batch) this.translate();
+    if (this.#requests.length >= regionsAtOnce) this.translate();
   }
 
   /** Translate every block at these records that has no region yet: for tests. Not while translated code runs. */
@@ -124,6 +144,9 @@ export class HotCode {
 
   /** Forget all: records have moved. */
   clear(): void {
+    for (const { first } of this.#batches) this.#module.removeRegions(first);
+    this.#batches = [];
+    this.#live = 0;
     this.#heat.fill(0);
     this.#translated.clear();
     this.#requests = [];
@@ -148,12 +171,29 @@ export class HotCode {
       requests.map(({ region }) => region),
       this.#view,
     );
+    const batch: Batch = { first, entries: requests.map(({ at }) => at), seen: this.#samples };
+    this.#batches.push(batch);
+    this.#live += requests.length;
     requests.forEach(({ at, region }, n) => {
-      this.#translated.set(at, { region: first + n, own: this.ownHandler(at) });
+      this.#translated.set(at, { batch, region: first + n, own: this.ownHandler(at) });
       this.#view.setUint32(at + record.handler, first + n, true);
       for (const { offset } of region.pages) this.#code.include(offset, at);
     });
     this.regions += requests.length;
+    while (this.#live > maximumRegions && this.#batches.length > 1) this.#evict();
+  }
+
+  /** The module that no sample has met for the longest time goes; what is hot in it comes again. */
+  #evict(): void {
+    let oldest = 0;
+    // The newest stays.
+    for (let n = 1; n < this.#batches.length - 1; n++)
+      if (this.#batches[n]!.seen < this.#batches[oldest]!.seen) oldest = n;
+    const [batch] = this.#batches.splice(oldest, 1) as [Batch];
+    for (const at of batch.entries) if (this.#translated.get(at)?.batch === batch) this.unhook(at);
+    this.#live -= batch.entries.length;
+    this.evicted += batch.entries.length;
+    this.#module.removeRegions(batch.first);
   }
 
   /** The blocks that are reached from a hot one, which is about to run, by jumps that have been taken before. */

@@ -97,9 +97,3 @@
   return_call $core.resumeRecord (i32.const 2097376) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5) ;; record 7, at 0x18
   unreachable
 )
-
-(func $settle flags
-  (local i32 i32)
-  i32.store offset=136 (i32.const 0) (i32.or (i32.or (i32.or (i32.or (i32.or (i32.or (i32.and (i32.load offset=136 (i32.const 0)) (i32.const -2262)) (i32.shl (i32.and (i32.shr_u (local.tee 0 (i32.load offset=1680 (i32.const 0))) (i32.const 3)) (i32.const 1)) (i32.const 0))) (i32.shl (i32.xor (i32.and (i32.popcnt (i32.and (local.tee 1 (i32.shr_u (local.get 0) (i32.const 4))) (i32.const 255))) (i32.const 1)) (i32.const 1)) (i32.const 2))) (i32.shl (i32.const 0) (i32.const 4))) (i32.shl (i32.eqz (local.get 1)) (i32.const 6))) (i32.shl (i32.shr_u (local.get 1) (i32.const 15)) (i32.const 7))) (i32.shl (i32.shr_u (local.get 0) (i32.const 15)) (i32.const 11))) ;; RFLAGS, lazyA
-  i32.store offset=1736 (i32.const 0) (i32.const 0) ;; lazyFlags
-)
