@@ -63,11 +63,16 @@ describe("A guest that does anything", () => {
       const { kernel, akaros, vmm } = machine;
       const core = akaros.cores[0]!;
       const code = kernel.code.map(({ start, end }) => kernel.memory.read(start, end - start));
-      const idt = kernel.memory.read(kernel.IDT, 4096);
+      const tables = (): Uint8Array[] => [
+        kernel.memory.read(kernel.IDT, 4096),
+        kernel.memory.read(core.physical(core.gdt), 64),
+        kernel.memory.read(core.physical(core.tss), 104),
+      ];
+      const before = tables();
       const stop = machine.run(300_000, true);
       expect(kernel.died).toBeUndefined();
       expect(kernel.code.map(({ start, end }) => kernel.memory.read(start, end - start))).toEqual(code);
-      expect(kernel.memory.read(kernel.IDT, 4096)).toEqual(idt);
+      expect(tables()).toEqual(before);
       expect(vmm.verdict === undefined).toBe(stop.kind !== "triple-fault");
       if (vmm.verdict !== undefined) expect(vmm.verdict).toMatch(/^[A-Za-z].{10,}/);
       // The process is done away with, and the core is the kernel's again.
@@ -76,7 +81,12 @@ describe("A guest that does anything", () => {
         core.cpu.select();
         expect(vmm.process.ended).toBeDefined();
         expect(core.guestCore).toBeUndefined();
-        expect(core.cpu.state["GS.base"]).toBe(core.area);
+        const { state } = core.cpu;
+        expect([state["GS.base"], state["GDTR.base"], state["TR.base"]]).toEqual([
+          core.area,
+          core.gdt,
+          core.tss,
+        ]);
       }
     },
   );

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { HostWorld } from "../host/world-oracle.fixture.ts";
 import { guestAddress, newKernel, TestMachine } from "./kvm.fixture.ts";
 import { KvmExit } from "./kvm-run.ts";
 
@@ -6,6 +7,12 @@ import { KvmExit } from "./kvm-run.ts";
 const seeds = Number(process.env["WORLDSWITCH_HOSTILE_SEEDS"] ?? 6);
 const exitsEach = 40;
 const slice = 5_000;
+
+const hostPromise = {
+  registers: ["RBX", "RBP", "R12", "R13", "R14", "R15"],
+  hasVectors: false,
+  stackBytes: 1024,
+} as const;
 
 const randomBytes = (seed: number, length: number): Uint8Array => {
   let state = (seed * 2_654_435_761 + 1) >>> 0;
@@ -37,6 +44,8 @@ it("keeps the host intact under guests of random bytes", () => {
     machine.write(guestAddress.code, randomBytes(seed, 0x8000));
     // Handlers of random bytes too, so that exceptions are not the end at once.
     for (let vector = 0; vector < 32; vector++) machine.setGate(vector, guestAddress.code + 0x400 * vector);
+    const world = new HostWorld(cpu, kernel.memory, hostPromise);
+    world.fill();
     const before = hostPicture(machine);
     let isOver = false;
     for (let n = 0; n < exitsEach && !isOver; n++) {
@@ -57,6 +66,7 @@ it("keeps the host intact under guests of random bytes", () => {
       isOver = exitReason !== KvmExit.IO && exitReason !== KvmExit.MMIO && exitReason !== KvmExit.INTR;
     }
     expect(hostPicture(machine), `seed ${seed}`).toBe(before);
+    expect(world.mixed(), `seed ${seed}`).toEqual([]);
     machine.system.unload();
     cpu.state.architectural().set(picture);
     if (kernel.memory.free < 0x10_0000) {
