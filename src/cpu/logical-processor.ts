@@ -1,7 +1,7 @@
 import { Exception } from "../arch/exceptions.ts";
 import { RFLAGS } from "../arch/flags.ts";
 import { fixedHandlers } from "../codegen/interpreter-module.ts";
-import { ExitKind, maximumBlock, record, recordBytes } from "../codegen/record.ts";
+import { ExitKind, maximumBlock, record } from "../codegen/record.ts";
 import type { Instruction } from "../isa/instruction.ts";
 import type { CpuState } from "../state/cpu-state.ts";
 import { architecturalBytes, offsetOf } from "../state/layout.ts";
@@ -14,47 +14,23 @@ import {
   type LocalApicSocket,
   type PortSpace,
 } from "./core.ts";
-import {
-  breakpointsEnabled,
-  instructionBreakpoint,
-  noteSingleStep,
-  takePendingDebug,
-} from "./debug-registers.ts";
-import { evaluateInstruction } from "./evaluator.ts";
-import { deliver, deliverFault } from "./exceptions.ts";
+import { breakpointsEnabled } from "./debug-registers.ts";
+import { lookAtEvents, mayBreakWait } from "./event-boundary.ts";
+import { deliverFault } from "./exceptions.ts";
 import type { ExecutionEngine, RunningProcessor } from "./execution-engine.ts";
 import type { GuestMemory } from "./guest-memory.ts";
-import { CutInstructions, fetchInstruction } from "./instruction-fetch.ts";
-import { type LinearMemory, walkedMemory } from "./linear-memory.ts";
 import { MemorySlowPath } from "./memory-slow-path.ts";
 import { is64Bit } from "./mode.ts";
 import { Access, walkLinear } from "./page-walk.ts";
 import { procedureTable } from "./procedure-table.ts";
-import { type Procedure, procedures } from "./procedures.ts";
-import { activityWaitForSipi } from "./reset.ts";
-import { hasSignal, signalWakes, takeSignals } from "./signals.ts";
+import type { Procedure } from "./procedures.ts";
+import type { ProcessorSockets } from "./processor-sockets.ts";
+import { signalWakes } from "./signals.ts";
+import { isUnfinished, SingleSteps } from "./single-step.ts";
 import { Monitor } from "./system.ts";
-import { TranslatedMemory } from "./translated-memory.ts";
 import { TranslationCache } from "./translation-cache.ts";
 import { unitFault } from "./units.ts";
-import { stepOf, VmExit, type VmxSocket } from "./vmx-socket.ts";
-
-/** What a logical processor needs from the machine around it. */
-export interface ProcessorSockets {
-  readonly ports: PortSpace;
-  readonly apic: LocalApicSocket;
-  readonly model: CpuModel;
-  /** Virtual time-stamp counter, ticks since power-on, not counting instructions that the run in progress has not reported. */
-  timeStamp(): bigint;
-  /** Virtual time, nanoseconds since power-on. */
-  clockNs(): number;
-  random(): bigint;
-  /** Called as instructions retire, so that virtual time is exact whenever a device or RDTSC looks. */
-  retire(count: number): void;
-  /** Virtual time passes without an instruction: an event is delivered. */
-  elapse(ns: number): void;
-  reportUnimplemented(what: string): void;
-}
+import { VmExit, type VmxSocket } from "./vmx-socket.ts";
 
 /** So often it is looked at where translated code is, to find what is hot. */
 const samplePeriod = 16_384;
@@ -70,7 +46,6 @@ const exitBudgetOffset = offsetOf("exitBudget");
 const flagsOffset = offsetOf("RFLAGS");
 const lazyFlagsOffset = offsetOf("lazyFlags");
 const retiredOffset = offsetOf("retired");
-const interruptPendingOffset = offsetOf("interruptPending");
 const interruptibilityOffset = offsetOf("interruptibility");
 const pendingDebugOffset = offsetOf("pendingDebug");
 const activityOffset = offsetOf("activity");
@@ -78,9 +53,6 @@ const timeStampOffsetOffset = offsetOf("tscOffset");
 const TF = Number(RFLAGS.TF);
 const IF = Number(RFLAGS.IF);
 const RF = Number(RFLAGS.RF);
-
-/** Instructions after which a set TF does not trap: they hand control to a handler that runs with TF clear. */
-const clearsTf = new Set(["INT", "INT1", "INT3", "INTO", "SYSCALL"]);
 
 export class LogicalProcessor implements Core, RunningProcessor {
   readonly index: number;
@@ -96,13 +68,11 @@ export class LogicalProcessor implements Core, RunningProcessor {
   /** The slow paths of translated code. */
   readonly memory: MemorySlowPath;
   readonly translations = new TranslationCache();
-  readonly #code: CodeEntry;
-  /** Memory for instructions that are evaluated among translated ones. */
-  readonly #translated: TranslatedMemory;
+  readonly code: CodeEntry;
+  readonly #steps: SingleSteps;
   /** The record after an evaluated one, where nothing has happened since; else 0. */
-  #resume = 0;
+  resume = 0;
   readonly #sockets: ProcessorSockets;
-  readonly #cut = new CutInstructions();
   /** The record after a quiet procedure: it is run with no look at events. Else 0. */
   #following = 0;
   /** The state while another processor runs. */
@@ -115,11 +85,11 @@ export class LogicalProcessor implements Core, RunningProcessor {
   initPending = false;
   sipiVector: number | undefined = undefined;
   /** Events delivered since they were last counted: each takes as long as an instruction, so that no loop of faults is endless. */
-  #delivered = 0;
+  delivered = 0;
   /** Instructions of translated code until it is looked at where it is. */
   #untilSample = samplePeriod;
   /** The last instruction was a REP step that is to go on. */
-  #midRepeat = false;
+  midRepeat = false;
 
   constructor(index: number, engine: ExecutionEngine, sockets: ProcessorSockets) {
     this.index = index;
@@ -131,16 +101,12 @@ export class LogicalProcessor implements Core, RunningProcessor {
     this.apic = sockets.apic;
     this.model = sockets.model;
     this.memory = new MemorySlowPath(this, engine.guest, engine.tlb);
-    this.#code = new CodeEntry(this, engine);
-    this.#translated = new TranslatedMemory(engine.guest, engine.tlb);
+    this.code = new CodeEntry(this, engine);
+    this.#steps = new SingleSteps(this);
   }
 
   clockNs(): number {
     return this.#sockets.clockNs();
-  }
-
-  get midRepeat(): boolean {
-    return this.#midRepeat;
   }
 
   timeStamp(): bigint {
@@ -157,7 +123,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
 
   invalidate(what: Invalidation): void {
     this.translations.clear();
-    this.#code.forgetPage();
+    this.code.forgetPage();
     this.engine.tlb.invalidate(what, this.index, what.worlds ?? this.vmx?.sharesVpid);
   }
 
@@ -168,7 +134,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     engine.current?.park();
     engine.state.architectural().set(this.#parked);
     engine.current = this;
-    this.#refresh();
+    this.refresh();
   }
 
   /** What is added to virtual time to give the TSC, also while another processor runs. */
@@ -184,21 +150,21 @@ export class LogicalProcessor implements Core, RunningProcessor {
   }
 
   /** Derive what translated code relies on from the architectural state. */
-  #refresh(): void {
+  refresh(): void {
     const { state, engine } = this;
-    this.#resume = 0;
-    this.#code.mode = engine.modes.current(state);
+    this.resume = 0;
+    this.code.mode = engine.modes.current(state);
     const { vmx } = this;
-    engine.tlb.refresh(state, this.index, this.#code.mode.number, vmx === undefined ? 0 : vmx.world);
-    this.#code.noteBreakpoints();
-    this.memory.long = this.#code.mode.codeSize === 64;
+    engine.tlb.refresh(state, this.index, this.code.mode.number, vmx === undefined ? 0 : vmx.world);
+    this.code.noteBreakpoints();
+    this.memory.long = this.code.mode.codeSize === 64;
     const { view } = state;
     const { long } = this.memory;
     view.setUint32(codeBaseOffset, long ? 0 : view.getUint32(codeSegmentOffset, true), true);
     view.setUint32(codeBaseOffset + 4, long ? 0 : view.getUint32(codeSegmentOffset + 4, true), true);
   }
 
-  #count(instructions: number): void {
+  count(instructions: number): void {
     const { view } = this.state;
     const low = view.getUint32(retiredOffset, true) + instructions;
     if (low > 0xffff_ffff)
@@ -216,12 +182,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
     if (activity !== activityHlt) return false;
     if (this.nmiPending || this.state.pendingDebug !== 0) return true;
     if (!this.apic.hasInterrupt()) return false;
-    return this.#mayBreak || (this.state.view.getUint32(flagsOffset, true) & IF) !== 0;
-  }
-
-  /** MWAIT waits, and interrupts end that even with IF = 0. */
-  get #mayBreak(): boolean {
-    return (this.state["MONITOR.armed"] & Monitor.breakOnInterrupt) !== 0;
+    return mayBreakWait(this.state) || (this.state.view.getUint32(flagsOffset, true) & IF) !== 0;
   }
 
   /** The line that MWAIT waits for a store to, live; undefined when it does not wait. */
@@ -252,38 +213,38 @@ export class LogicalProcessor implements Core, RunningProcessor {
     this.#following = 0;
     engine.tidy();
     const { module } = engine;
-    this.#refresh();
+    this.refresh();
     while (left > 0 && !this.stopRequested) {
       let start = this.#following;
       let resume = 0;
       this.#following = 0;
       if (start === 0) {
         if (engine.untidy) break;
-        this.#boundary();
-        if (this.#delivered > 0) {
-          left -= this.#delivered;
-          this.#sockets.elapse(this.#delivered);
-          this.#delivered = 0;
+        lookAtEvents(this);
+        if (this.delivered > 0) {
+          left -= this.delivered;
+          this.#sockets.elapse(this.delivered);
+          this.delivered = 0;
           // A VM exit may have been what an observer wants to stop at.
           if (left <= 0 || this.stopRequested) break;
         }
-        this.#midRepeat = false;
+        this.midRepeat = false;
         if (view.getUint32(activityOffset, true) !== 0) break;
         const flags = view.getUint32(flagsOffset, true);
-        if (breakpointsEnabled(state) && this.#code.isBreakpointPage()) {
-          left -= this.step();
+        if (breakpointsEnabled(state) && this.code.isBreakpointPage()) {
+          left -= this.#steps.step();
           continue;
         }
         if (flags & RF) view.setUint32(flagsOffset, flags & ~RF, true);
         if (flags & TF || view.getUint32(interruptibilityOffset, true) & 3 || engine.tier === "evaluator") {
-          left -= this.step();
+          left -= this.#steps.step();
           continue;
         }
-        resume = this.#resume;
-        this.#resume = 0;
-        start = resume === 0 ? this.#code.lookUp() : resume;
+        resume = this.resume;
+        this.resume = 0;
+        start = resume === 0 ? this.code.lookUp() : resume;
         if (start === 0) {
-          left -= this.step();
+          left -= this.#steps.step();
           continue;
         }
       }
@@ -298,7 +259,7 @@ export class LogicalProcessor implements Core, RunningProcessor {
         let reach = allowed;
         while (reach > 0 && !engine.cache.stopAfter(start, reach)) reach--;
         if (reach === 0) {
-          left -= this.step();
+          left -= this.#steps.step();
           continue;
         }
       }
@@ -316,44 +277,44 @@ export class LogicalProcessor implements Core, RunningProcessor {
         case ExitKind.attention:
           break;
         case ExitKind.repeat:
-          this.#midRepeat = true;
+          this.midRepeat = true;
           break;
         case ExitKind.shadow:
           view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
           break;
         case ExitKind.resolve:
-          this.#code.resolve(at);
+          this.code.resolve(at);
           break;
         default:
-          this.#code.setRip(at);
+          this.code.setRip(at);
           retired += view.getUint8(at + record.retired);
       }
       left -= retired;
       this.#untilSample = retired < this.#untilSample ? this.#untilSample - retired : samplePeriod;
-      this.#count(retired);
+      this.count(retired);
       if (engine.onExit !== undefined && retired > 0) engine.onExit(budget - left);
       switch (kind) {
         case ExitKind.fault:
-          this.#raise(this.memory.faultOf(at));
+          this.raise(this.memory.faultOf(at));
           break;
         case ExitKind.procedure:
           left -= this.#procedureOf(at);
           break;
         case ExitKind.step:
-          left -= this.#stepAgain(at);
+          left -= this.#steps.again(at);
           break;
         case ExitKind.refused: {
           const vector = view.getInt32(at + record.displacement, true);
-          this.#raise(vector === Exception.UD ? new Fault(Exception.UD) : new Fault(vector, 0));
+          this.raise(vector === Exception.UD ? new Fault(Exception.UD) : new Fault(vector, 0));
           break;
         }
         case ExitKind.undecided:
           module.settle();
-          this.#refresh();
-          left -= this.#carryOut(engine.cache.instruction(at));
+          this.refresh();
+          left -= this.#steps.carryOut(engine.cache.instruction(at));
           break;
         case ExitKind.cold:
-          left -= this.#runCold(at);
+          left -= this.#steps.cold(at);
           break;
       }
     }
@@ -362,291 +323,44 @@ export class LogicalProcessor implements Core, RunningProcessor {
   }
 
   /** RFLAGS holds the status flags. */
-  #settle(): void {
+  settle(): void {
     if (this.state.view.getUint32(lazyFlagsOffset, true) !== 0) this.engine.module.settle();
   }
 
-  #raise(fault: Fault): void {
-    this.#delivered++;
+  raise(fault: Fault): void {
+    this.delivered++;
     if (!(fault instanceof VmExit)) this.engine.observer?.exception?.(fault, this);
-    this.#settle();
+    this.settle();
     deliverFault(this, fault);
-    this.#refresh();
-  }
-
-  /** Events between two instructions, by priority (SDM Vol. 3, "Priority Among Concurrent Events"). */
-  #boundary(): void {
-    const { state, vmx } = this;
-    const { view } = state;
-    let guest = vmx?.nonRoot ? vmx : undefined;
-    if (guest) {
-      // A VM exit saves the flags, and the host must not get them.
-      this.#settle();
-      if (guest.boundaryBeforeTraps()) {
-        this.#afterVmExit();
-        return;
-      }
-    } else if (hasSignal(this)) {
-      this.#settle();
-      takeSignals(this);
-      this.#refresh();
-    }
-    const blocking = view.getUint32(interruptibilityOffset, true);
-    if (view.getUint32(pendingDebugOffset, true) !== 0) {
-      const trap = takePendingDebug(state);
-      if (trap) this.#raise(trap);
-      guest = vmx?.nonRoot ? vmx : undefined;
-    }
-    if (guest?.boundaryBeforeNmi()) {
-      this.#afterVmExit();
-      return;
-    }
-    if (
-      this.nmiPending &&
-      (blocking & 0xb) === 0 &&
-      view.getUint32(activityOffset, true) !== activityWaitForSipi &&
-      !guest?.virtualNmis
-    ) {
-      this.nmiPending = false;
-      this.engine.module.settle();
-      deliver(this, { type: "NMI", vector: Exception.NMI, midRepeat: this.#midRepeat });
-      this.#refresh();
-      guest = vmx?.nonRoot ? vmx : undefined;
-    }
-    let wanting = false;
-    if (guest) {
-      if (guest.boundaryBeforeInterrupts()) {
-        this.#afterVmExit();
-        return;
-      }
-      wanting = guest.wantsInterruptibility;
-    }
-    const pending = this.apic.hasInterrupt() && !guest?.externalInterruptExiting;
-    view.setUint32(interruptPendingOffset, pending || wanting || this.nmiPending ? 1 : 0, true);
-    if (pending && this.#mayBreak) this.endMonitor();
-    if (!pending || (view.getUint32(flagsOffset, true) & IF) === 0 || (blocking & 3) !== 0) return;
-    const activity = view.getUint32(activityOffset, true);
-    if (activity > activityHlt) return;
-    this.engine.module.settle();
-    deliver(this, {
-      type: "external interrupt",
-      vector: this.apic.acknowledge(),
-      midRepeat: this.#midRepeat,
-    });
-    this.#refresh();
-    view.setUint32(
-      interruptPendingOffset,
-      this.apic.hasInterrupt() || this.nmiPending || wanting ? 1 : 0,
-      true,
-    );
-  }
-
-  /** The events that wait now belong to the host, or follow the one that was just delivered. */
-  #afterVmExit(): void {
-    this.#delivered++;
-    this.#midRepeat = false;
-    this.#refresh();
-    this.#boundary();
-  }
-
-  /** Fetch and decode the instruction at CS:RIP. */
-  fetch(): Instruction | Fault {
-    return fetchInstruction(this, this.#code.mode, this.#cut);
-  }
-
-  /** Carry out one instruction; how many retired (0 or 1). */
-  step(): number {
-    const { state, engine } = this;
-    engine.module.settle();
-    this.#refresh();
-    if (breakpointsEnabled(state)) {
-      const rip = state.RIP;
-      const linear = this.#code.mode.codeSize === 64 ? rip : (rip + state.codeBase) & 0xffff_ffffn;
-      const breakpoint = instructionBreakpoint(state, linear);
-      if (breakpoint) {
-        this.#raise(breakpoint);
-        return 0;
-      }
-    }
-    const instruction = this.fetch();
-    if (instruction instanceof Fault) {
-      this.#raise(instruction);
-      return 0;
-    }
-    return this.#carryOut(instruction);
-  }
-
-  /** Carry out the instruction at CS:RIP, by whatever way; flags are settled. */
-  #carryOut(instruction: Instruction): number {
-    const { state, engine, vmx } = this;
-    const { row } = instruction;
-    const before = state.view.getUint32(flagsOffset, true);
-    const ripBefore = state.view.getUint32(ripOffset, true);
-    if (vmx?.nonRoot && this.#code.mode.steps & stepOf(row)) {
-      const intercepted = vmx.intercept(instruction);
-      if (intercepted instanceof Fault) {
-        this.#raise(intercepted);
-        return 0;
-      }
-    }
-    const shadow = state.view.getUint32(interruptibilityOffset, true) & 3;
-    let retired: number;
-    if (row.protectedOnly && this.#code.mode.realLike) {
-      this.#raise(new Fault(Exception.UD));
-      return 0;
-    }
-    const blocked = unitFault(state, row);
-    if (blocked) {
-      this.#raise(blocked);
-      return 0;
-    }
-    const transitions = vmx?.transitions;
-    if (row.semantics.build === undefined)
-      retired = this.#procedure(instruction, procedures.get(row.semantics.mnemonic)!);
-    else if (engine.tier === "evaluator" || breakpointsEnabled(state))
-      retired = this.#evaluate(instruction, walkedMemory);
-    else retired = this.#stepTranslated(instruction);
-    // After VM entry or VM exit RFLAGS and pending debug exceptions are another's.
-    if (retired === 0 || vmx?.transitions !== transitions) return retired;
-    const { view } = state;
-    // The shadow of STI or MOV SS lasts until the next instruction is over: a fault or VM exit in its place is within it. Procedures end it themselves.
-    if (shadow !== 0 && row.semantics.build !== undefined)
-      view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) & ~shadow, true);
-    if (before & RF) {
-      const restores = row.semantics.mnemonic.startsWith("IRET");
-      if (!restores) view.setUint32(flagsOffset, view.getUint32(flagsOffset, true) & ~RF, true);
-    }
-    if (before & TF && !clearsTf.has(row.semantics.mnemonic)) {
-      const moved = (view.getUint32(ripOffset, true) - ripBefore) >>> 0;
-      noteSingleStep(state, moved !== instruction.length);
-    }
-    return retired;
-  }
-
-  /** Carry out the instruction of a record that has no handler, and go on behind it. */
-  #runCold(at: number): number {
-    const variant = this.engine.cache.coldVariant(at);
-    const { mode } = this.#code;
-    if (variant === undefined) {
-      this.#resume = at;
-      return 0;
-    }
-    const { view } = this.state;
-    const { instruction, facts } = variant;
-    const before = view.getUint32(ripOffset, true);
-    this.engine.module.settle();
-    const memory = breakpointsEnabled(this.state) ? walkedMemory : this.#translated;
-    const retired = this.#evaluate(instruction, memory);
-    if (retired === 0 || mode !== this.#code.mode) return retired;
-    const moved = (view.getUint32(ripOffset, true) - before) >>> 0;
-    if (facts.ends) return retired;
-    if (moved === instruction.length) this.#resume = at + recordBytes;
-    else if (this.#midRepeat) this.#resume = at;
-    return retired;
-  }
-
-  #evaluate(instruction: Instruction, memory: LinearMemory): number {
-    const { view } = this.state;
-    const rip = view.getUint32(ripOffset, true);
-    const fault = evaluateInstruction(this, instruction, memory);
-    if (fault) {
-      this.#raise(fault);
-      return 0;
-    }
-    this.#midRepeat = isUnfinished(instruction, rip, view.getUint32(ripOffset, true));
-    this.#count(1);
-    this.#refresh();
-    return 1;
-  }
-
-  /** Carry out the instruction of a record that met a device, without looking at its bytes again. */
-  #stepAgain(at: number): number {
-    // Data breakpoints are the evaluator's.
-    if (breakpointsEnabled(this.state)) return this.step();
-    const { cache } = this.engine;
-    const step = cache.repeatedStep(at, this.#code.mode);
-    if (step === 0) {
-      cache.straddle(at, this.#code.mode);
-      return this.step();
-    }
-    return this.#runStep(step, this.state.view.getUint16(at + record.offset, true), false);
-  }
-
-  #stepTranslated(instruction: Instruction): number {
-    const { state, engine } = this;
-    const { view } = state;
-    const ripLow = view.getUint32(ripOffset, true);
-    const linearLow =
-      this.#code.mode.codeSize === 64 ? ripLow : (ripLow + view.getUint32(codeBaseOffset, true)) >>> 0;
-    const offset = linearLow & 0xfff;
-    this.#code.setRipBase(ripLow, view.getUint32(ripOffset + 4, true), offset);
-    const at = engine.cache.stepRecord(instruction, offset, this.#code.mode);
-    if (at === 0) return this.#evaluate(instruction, this.#translated);
-    const enables =
-      instruction.row.semantics.mnemonic === "STI" && (view.getUint32(flagsOffset, true) & IF) === 0;
-    return this.#runStep(at, offset, enables);
-  }
-
-  /** Run a step's records; ripBase and RIP are those of the instruction. */
-  #runStep(at: number, offset: number, enables: boolean): number {
-    const { state, engine } = this;
-    const { view } = state;
-    this.memory.stepping = true;
-    engine.module.run(at, 1);
-    this.memory.stepping = false;
-    this.memory.endInstruction();
-    const kind = view.getUint32(exitKindOffset, true);
-    engine.module.settle();
-    switch (kind) {
-      case ExitKind.fault: {
-        const fault = this.memory.faultOf(at);
-        this.#code.setRipTo(offset);
-        this.#raise(fault);
-        return 0;
-      }
-      case ExitKind.stepped:
-        this.#code.setRipTo(view.getUint16(view.getUint32(exitRecordOffset, true) + record.offset, true));
-        break;
-      case ExitKind.shadow:
-        view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
-        break;
-      case ExitKind.repeat:
-        this.#midRepeat = true;
-        break;
-    }
-    if (enables && (view.getUint32(flagsOffset, true) & IF) !== 0 && kind === ExitKind.stepped)
-      view.setUint32(interruptibilityOffset, view.getUint32(interruptibilityOffset, true) | 1, true);
-    this.#count(1);
-    this.#refresh();
-    return 1;
+    this.refresh();
   }
 
   /** Run the procedure of a record; RIP is the instruction's own. After a quiet one `#following` is set. */
   #procedureOf(at: number): number {
     const { view } = this.state;
     const entry = procedureTable[view.getUint16(at + record.procedure, true)]!;
-    const { mode } = this.#code;
+    const { mode } = this.code;
     const instruction = this.engine.cache.instruction(at);
-    if (entry.settles) this.#settle();
+    if (entry.settles) this.settle();
     if (!entry.quiet || this.vmx?.nonRoot) {
-      this.#settle();
-      return this.#procedure(instruction, entry.run);
+      this.settle();
+      return this.procedure(instruction, entry.run);
     }
     const index = view.getUint32(rcxOffset, true);
     const { row } = instruction;
     const fault =
       (row.unit === undefined ? undefined : unitFault(this.state, row)) ?? entry.run(this, instruction);
     if (fault) {
-      this.#raise(fault);
+      this.raise(fault);
       return 0;
     }
-    this.#count(1);
+    this.count(1);
     if (
       view.getUint32(pendingDebugOffset, true) !== 0 ||
       (entry.stayed !== undefined && !entry.stayed(this, index)) ||
       ((entry.remodes || mode.codeSize !== 64) && this.engine.modes.current(this.state) !== mode)
     ) {
-      this.#refresh();
+      this.refresh();
       return 1;
     }
     const known = view.getUint32(at + record.successor, true);
@@ -661,25 +375,35 @@ export class LogicalProcessor implements Core, RunningProcessor {
   #successorOf(at: number): number {
     const { engine } = this;
     if (engine.untidy) return 0;
-    const found = this.#code.lookUp();
+    const found = this.code.lookUp();
     if (found !== 0) engine.cache.succeed(at, found);
     return found;
   }
 
   /** Run a procedure; flags are settled and RIP is the instruction's own. */
-  #procedure(instruction: Instruction, run: Procedure): number {
+  procedure(instruction: Instruction, run: Procedure): number {
     const { state } = this;
     const blocked = instruction.row.unit === undefined ? undefined : unitFault(state, instruction.row);
     const rip = state.view.getUint32(ripOffset, true);
     const fault = blocked ?? run(this, instruction);
     if (fault) {
-      this.#raise(fault);
+      this.raise(fault);
       return 0;
     }
-    this.#midRepeat = isUnfinished(instruction, rip, state.view.getUint32(ripOffset, true));
-    this.#count(1);
-    this.#refresh();
+    this.midRepeat = isUnfinished(instruction, rip, state.view.getUint32(ripOffset, true));
+    this.count(1);
+    this.refresh();
     return 1;
+  }
+
+  /** Carry out one instruction; how many retired (0 or 1). */
+  step(): number {
+    return this.#steps.step();
+  }
+
+  /** Fetch and decode the instruction at CS:RIP. */
+  fetch(): Instruction | Fault {
+    return this.#steps.fetch();
   }
 
   /** Is the processor in 64-bit mode? For reports. */
@@ -687,7 +411,3 @@ export class LogicalProcessor implements Core, RunningProcessor {
     return is64Bit(this.state);
   }
 }
-
-/** A REP instruction that has made a step and goes on. `before`, `after`: low 32 bits of RIP. */
-const isUnfinished = ({ row, rep }: Instruction, before: number, after: number): boolean =>
-  row.repeat !== undefined && rep !== "none" && before === after;

@@ -28,7 +28,7 @@ interface Program {
 }
 
 const run = async (program: Program, memoryMiB: number, cpu?: string): Promise<Outcome> => {
-  const machine = await Machine.create({ memoryMiB, ...(cpu === undefined ? {} : { cpu }) });
+  const machine = await Machine.create({ memoryMiB, ...(cpu === undefined ? {} : { model: cpu }) });
   let text = "";
   machine.serial.on("data", (chunk) => {
     text += new TextDecoder("latin1").decode(chunk);
