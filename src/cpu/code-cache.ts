@@ -88,7 +88,7 @@ export class CodeCache {
   #stepRecords = new Map<number, number>();
   /** Records whose pair's handler has not been made yet. */
   #waitingPairs: { readonly at: number; readonly alone: number; readonly handler: number }[] = [];
-  /** Where each block's records begin, ascending, and the memory offset of its page. */
+  /** Where each block's records begin, ascending; the memory offset of its page; its key in the page's entries, by 4096, -1 where that is text. */
   #blockStarts: number[] = [];
   #blockPages: number[] = [];
   #blockModes: number[] = [];
@@ -325,7 +325,7 @@ export class CodeCache {
     let previous: Variant | undefined;
     this.#blockStarts.push(first);
     this.#blockPages.push(pageOffset);
-    this.#blockModes.push(mode.number);
+    this.#blockModes.push(typeof key === "number" ? (key - start) / 4096 : -1);
     for (;;) {
       // How far the code segment reaches: beyond it the fetch faults, which the processor reports.
       const room = Math.min(4096, reach) - offset;
@@ -553,7 +553,7 @@ export class CodeCache {
     this.#next += 2 * recordBytes;
     this.#blockStarts.push(target);
     this.#blockPages.push(first);
-    this.#blockModes.push(mode.number);
+    this.#blockModes.push(this.#blockModes[this.#blockOfRecord(at)]!);
     this.#writer.instruction(target, variant, this.#library.demand(variant, mode), offset, retired);
     const pageEnd = mode.codeSize === 64 ? fixedHandlers.pageEnd64 : fixedHandlers.pageEnd32;
     this.#writer.blank(target + recordBytes, pageEnd, end, end, retired + 1);
