@@ -7,6 +7,7 @@ import { type LazyFlags, stashOffsets } from "./flags.ts";
 import type { HandlerContext, HandlerSpec } from "./handler-spec.ts";
 import type { Place } from "./place.ts";
 import { ExitKind, record, recordBytes } from "./record.ts";
+import { readStack, writeStack } from "./stack-register.ts";
 import { loadAddress, loadWidth, storeWidth } from "./widths.ts";
 
 const offset = {
@@ -84,12 +85,18 @@ export class HandlerFrame implements Place {
   }
 
   readField(name: string, width: Width): void {
+    if (name === "RIP") {
+      this.ripOf(record.offset);
+      return;
+    }
+    if (readStack(this.code, name)) return;
     this.code.i32(0);
     loadWidth(this.code, width, offsetOf(name));
   }
 
   writeField(name: string, width: Width, push: () => void): void {
     const { code } = this;
+    if (writeStack(code, name, push)) return;
     const wide = layout.get(name)!.type !== "u32";
     code.i32(0);
     push();
@@ -209,6 +216,11 @@ export class HandlerFrame implements Place {
     this.here();
     code.memory("i32.store", offset.exitRecord);
     code.i32(0).get(budget).memory("i32.store", offset.exitBudget).op("return");
+  }
+
+  toProcedure(): void {
+    this.code.i32(0).i32(ExitKind.unusual).memory("i32.store", offset.exitKind);
+    this.leave();
   }
 
   /** Exit with an exception. */

@@ -53,7 +53,7 @@ const rootsOf = (effects: readonly Effect[], extra: readonly Value[]): Value[] =
         break;
       }
       case "jump": roots.push(effect.target); if (effect.when) roots.push(effect.when); break;
-      case "interruptShadow": case "attention": roots.push(effect.when); break;
+      case "interruptShadow": case "attention": case "procedure": roots.push(effect.when); break;
     }
   }
   return roots;
@@ -202,12 +202,27 @@ export class InstructionEmitter implements Binding {
       this.#place.raise(Exception.GP, () => code.i32(0));
       code.end();
     }
+    // What a procedure does before it looks at memory.
+    for (const effect of this.effects) if (effect.kind === "procedure" && !this.#readsMemory(effect.when)) this.#emitProcedure(effect.when);
     this.#loadOperands();
+    for (const effect of this.effects) if (effect.kind === "procedure" && this.#readsMemory(effect.when)) this.#emitProcedure(effect.when);
     if (this.quick === undefined) this.#carryOut(this.effects, wanted);
     else {
       for (const value of wanted) this.expressions.keep(value);
       this.#emitQuick(this.quick);
     }
+  }
+
+  #readsMemory(value: Value): boolean {
+    if (value.op === "operand") return this.#spec.form.operands[value.attr as number]!.kind === "memory";
+    return value.args.some((arg) => this.#readsMemory(arg));
+  }
+
+  #emitProcedure(when: Value): void {
+    this.expressions.emit(when);
+    this.#code.if();
+    this.#place.toProcedure();
+    this.#code.end();
   }
 
   /** The native operations and what follows from them; or, where these may not be used, the instruction as its effects say. */

@@ -65,5 +65,7 @@ export interface Place {
   abandon(): boolean;
   /** Return to the processor; the exit's kind has been stored. */
   leave(): void;
+  /** Leave the instruction, of which nothing has happened yet, to its procedure. */
+  toProcedure(): void;
   raise(vector: number, errorCode: (() => void) | undefined): void;
 }

@@ -21,7 +21,7 @@ export const record = {
   /** u8: encoded segment number, for accesses that segmentation must check. */ segment: 22,
   /** u8: RecordKind. */ kind: 23,
   /** i32: address displacement; in jumps the target record (0: not resolved yet), as in a record that stands for an instruction across pages. */ displacement: 24,
-  /** i32: immediate, sign-extended; in jumps the target's page offset; in exits the reason; of an instruction across pages its slot. */ immediate: 28,
+  /** i32: immediate, sign-extended; in jumps the target's page offset; in exits the reason; of an instruction across pages its slot; in usual forms of procedures the instruction's number. */ immediate: 28,
   /** i64: a 64-bit immediate or absolute address, in records without displacement and immediate. */ wide: 24,
 } as const;
 
@@ -49,6 +49,7 @@ export const ExitKind = {
   /** exitRecord is where a run was to end. */ stop: 11,
   /** exitRecord stands for bytes that are no instruction; its displacement is the vector of the exception. */ refused: 13,
   /** exitRecord is an instruction, known to the code cache, that only a single step can tell whether it is allowed. */ undecided: 14,
+  /** exitRecord is a procedure in a case that its handler does not cover. */ unusual: 15,
   /** exitRecord has no handler yet: the evaluator carries it out. */ cold: 12,
   /** exitRecord is a REP instruction between two steps, and the budget is used up; RIP is its own. */ repeat: 10,
   /** The single step is complete; RIP must be advanced to the record's next. */ stepped: 9,

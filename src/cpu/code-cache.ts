@@ -114,7 +114,15 @@ export class CodeCache {
     this.hot.translateAll(this.#blockStarts);
   }
 
-  constructor(guest: GuestMemory, module: InterpreterModule, tlb: Tlb, has: (feature: Feature) => boolean) {
+  /** `usualForms`: the model keeps of the last x87 instruction what the common forms do. */
+  constructor(
+    guest: GuestMemory,
+    module: InterpreterModule,
+    tlb: Tlb,
+    has: (feature: Feature) => boolean,
+    usualForms: boolean,
+  ) {
+    this.#usualForms = usualForms;
     this.#guest = guest;
     this.#module = module;
     this.#tlb = tlb;
@@ -275,6 +283,22 @@ export class CodeCache {
     return page;
   }
 
+  readonly #usualForms: boolean;
+
+  /** Has the procedure a form for translated code? These leave alone what only old processors keep of the last x87 instruction. */
+  #hasUsualForm({ semantics, operands }: Row): boolean {
+    return (
+      this.#usualForms &&
+      semantics.usual !== undefined &&
+      !operands.some(({ addressing, size }) => addressing === "M" && size === "t")
+    );
+  }
+
+  /** The instruction of a record of a procedure whose usual form does not cover the case. */
+  unusual(recordOffset: number): Instruction {
+    return this.#instructions[this.#view.getInt32(recordOffset + record.immediate, true)]!;
+  }
+
   /** The instruction of a record of a procedure, or of one that is undecided. */
   instruction(recordOffset: number): Instruction {
     return this.#instructions[this.#view.getInt32(recordOffset + record.displacement, true)]!;
@@ -378,7 +402,7 @@ export class CodeCache {
       this.decoded++;
       const { row } = instruction;
       const undecided = isUndecided(row, mode);
-      if (undecided || row.semantics.build === undefined) {
+      if (undecided || (row.semantics.build === undefined && !this.#hasUsualForm(row))) {
         this.#writer.exit(at, undecided ? ExitKind.undecided : ExitKind.procedure, offset, retired);
         this.#view.setUint16(at + record.next, offset + instruction.length, true);
         this.#view.setInt32(at + record.displacement, this.#instructions.push(instruction) - 1, true);
@@ -397,6 +421,8 @@ export class CodeCache {
         ? this.#library.demand(variant, mode)
         : this.#library.handler(variant, mode);
       this.#writer.instruction(at, variant, handler, offset, retired);
+      if (row.semantics.build === undefined)
+        this.#view.setInt32(at + record.immediate, this.#instructions.push(instruction) - 1, true);
       if (handler === fixedHandlers.cold)
         this.#cold.set(at, { variant, mode, previous: undefined, next: undefined });
       // An instruction that sets the flags that the next one reads does both.

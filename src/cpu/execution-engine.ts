@@ -111,7 +111,9 @@ export class ExecutionEngine {
   }
 
   #newCache(): CodeCache {
-    return new CodeCache(this.guest, this.module, this.tlb, (feature) => this.#model.has(feature));
+    const model = this.#model;
+    const usualForms = model.has("FDP_EXCPTN_ONLY") && model.has("FCS_FDS_DEPRECATED");
+    return new CodeCache(this.guest, this.module, this.tlb, (feature) => model.has(feature), usualForms);
   }
 
   /** Some bound is reached: time to `tidy`. */

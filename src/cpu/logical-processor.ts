@@ -23,7 +23,7 @@ import { MemorySlowPath } from "./memory-slow-path.ts";
 import { is64Bit } from "./mode.ts";
 import { Access, walkLinear } from "./page-walk.ts";
 import { procedureTable } from "./procedure-table.ts";
-import type { Procedure } from "./procedures.ts";
+import { type Procedure, procedures } from "./procedures.ts";
 import type { ProcessorSockets } from "./processor-sockets.ts";
 import { signalWakes } from "./signals.ts";
 import { isUnfinished, SingleSteps } from "./single-step.ts";
@@ -300,6 +300,12 @@ export class LogicalProcessor implements Core, RunningProcessor {
         case ExitKind.procedure:
           left -= this.#procedureOf(at);
           break;
+        case ExitKind.unusual: {
+          const instruction = engine.cache.unusual(at);
+          this.settle();
+          left -= this.procedure(instruction, procedures.get(instruction.row.semantics.mnemonic)!);
+          break;
+        }
         case ExitKind.step:
           left -= this.#steps.again(at);
           break;

@@ -70,7 +70,9 @@ export class RecordWriter {
     let slot = 0;
     for (const [index, operand] of instruction.operands.entries()) {
       if (operand.kind === "register") {
-        view.setUint16(at + record.slot0 + 2 * slot, registerOffset(operand), true);
+        // Where ST(i) is, TOP says.
+        if (operand.file !== "x87")
+          view.setUint16(at + record.slot0 + 2 * slot, registerOffset(operand), true);
         slot++;
       } else if (operand.kind === "immediate") {
         if (variant.wideImmediate) view.setBigUint64(at + record.wide, operand.value, true);

@@ -150,7 +150,11 @@ export class SingleSteps {
     const before = view.getUint32(ripOffset, true);
     this.#processor.engine.module.settle();
     const memory = breakpointsEnabled(this.#processor.state) ? walkedMemory : this.#translated;
-    const retired = this.#evaluate(instruction, memory);
+    const { build, mnemonic } = instruction.row.semantics;
+    const retired =
+      build === undefined
+        ? this.#processor.procedure(instruction, procedures.get(mnemonic)!)
+        : this.#evaluate(instruction, memory);
     if (retired === 0 || mode !== this.#processor.code.mode) return retired;
     const moved = (view.getUint32(ripOffset, true) - before) >>> 0;
     if (facts.ends) return retired;

@@ -38,6 +38,8 @@ export type Effect =
   | { readonly kind: "writeOperand"; readonly index: number; readonly value: Value }
   /** Write the low bits of a state field; a 32-bit write of a general register zero-extends to 64. */
   | { readonly kind: "writeRegister"; readonly name: string; readonly value: Value }
+  /** The rest holds only where the condition does not: else the instruction is a procedure, of which nothing has happened yet. */
+  | { readonly kind: "procedure"; readonly when: Value }
   /** When the guard is absent or true, these flags change. */
   | { readonly kind: "flags"; readonly flags: Flags; readonly when: Value | undefined }
   /** Continue at this offset in CS instead of the next instruction. */

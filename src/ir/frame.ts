@@ -15,6 +15,8 @@ export interface Form {
     readonly width: Width;
     readonly kind: OperandKind;
     readonly immediate?: bigint;
+    /** i of ST(i). */
+    readonly stack?: number;
   }[];
 }
 
@@ -70,7 +72,11 @@ export class Frame {
     return this.#indexOf(operand);
   }
 
-  /** Low `width` bits of a state field by the SDM's name: RAX ... R15 (or ES.base, MXCSR, ... : state/layout.ts). */
+  /**
+   * Low `width` bits of a state field by the SDM's name: RAX ... R15 (or ES.base, MXCSR, ... : state/layout.ts). In the usual form of a
+   * procedure also ST(i) by the TOP before the instruction, in two parts (`ST0.significand`, `ST0.sign`, with the exponent), and RIP,
+   * that of the instruction.
+   */
   register(name: string, width: Width = 64): Value {
     return leaf.register(name, width);
   }
@@ -125,6 +131,11 @@ export class Frame {
   flags(flags: Flags, when?: Value): void {
     if (when?.isConst && when.bits === 0n) return;
     this.effects.push({ kind: "flags", flags, when: when?.isConst ? undefined : when });
+  }
+
+  /** The usual form that is declared here does not cover this case. */
+  procedure(when: Value): void {
+    if (!when.isConst || when.bits !== 0n) this.effects.push({ kind: "procedure", when });
   }
 
   /** Raise `vector` when the condition holds; a faulting instruction changes nothing but the field of `commit`. */

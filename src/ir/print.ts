@@ -180,6 +180,8 @@ class Printer {
         return `${this.#guard(effect.when)}RIP <- ${this.text(effect.target)}`;
       case "interruptShadow":
         return `${this.#guard(effect.when)}interrupts wait for one more instruction`;
+      case "procedure":
+        return `${this.#guard(effect.when)}the procedure`;
       case "attention":
         return `${this.#guard(effect.when)}look for events`;
     }

@@ -671,8 +671,15 @@ export const formOf = (instruction: Instruction): Form => ({
   addressSize: instruction.addressSize,
   stackSize: instruction.stackSize,
   codeSize: instruction.codeSize,
-  operands: instruction.operands.map((operand) => ({ width: formWidth(operand), kind: formKind(operand) })),
+  operands: instruction.operands.map((operand) => ({
+    width: formWidth(operand),
+    kind: formKind(operand),
+    ...(isStack(operand) && { stack: operand.number }),
+  })),
 });
+
+const isStack = (operand: DecodedOperand): operand is RegisterOperand =>
+  operand.kind === "register" && operand.file === "x87";
 
 /** Three bits per width of an operand. */
 const widthCode = (width: Width): number =>
@@ -690,6 +697,8 @@ export const formKey = (instruction: Instruction): number => {
     const operand = operands[i]!;
     const kind = operand.kind === "register" ? 0 : operand.kind === "memory" ? 1 : 2;
     key |= ((widthCode(formWidth(operand)) << 2) | kind) << (8 + 5 * i);
+    // At most two operands are of the x87 stack, and then there are no others.
+    if (isStack(operand)) key |= operand.number << (18 + 3 * i);
   }
   return key;
 };

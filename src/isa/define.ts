@@ -16,6 +16,8 @@ export interface Semantics {
   readonly mnemonic: string;
   /** Declares the effects on a frame; absent for a procedure. */
   readonly build: ((frame: Frame, ...operands: Value[]) => void) | undefined;
+  /** Of a procedure: the effects in the usual case, for translated code. What it does not cover it leaves to the procedure. */
+  readonly usual?: ((frame: Frame, ...operands: Value[]) => void) | undefined;
 }
 
 /** An undefined flag. What we choose is listed in docs/QUIRKS.md; 0 unless a row there says otherwise. */
@@ -63,11 +65,15 @@ export const defineWith = (
 });
 
 /** An instruction whose pseudocode is a procedure in TypeScript, entered with precise state: cpu/procedures.ts, by mnemonic. */
-export const procedure = (mnemonic: string): Semantics => ({ mnemonic, build: undefined });
+export const procedure = (mnemonic: string, usual?: Semantics["usual"]): Semantics => ({
+  mnemonic,
+  build: undefined,
+  usual,
+});
 
 /** The effects of an instruction in one form. Pure; readers memoise it. */
 export const effectsOf = (semantics: Semantics, form: Form): Frame => {
   const frame = new Frame(form);
-  semantics.build!(frame, ...frame.operands);
+  (semantics.build ?? semantics.usual)!(frame, ...frame.operands);
   return frame;
 };

@@ -9,7 +9,8 @@ import { conditionsOn } from "../fusion.ts";
 import type { HandlerContext, HandlerSpec } from "../handler-spec.ts";
 import { regionSlot, regionSlotBytes, regionSlotsOffset } from "../memory-map.ts";
 import type { Place } from "../place.ts";
-import { record } from "../record.ts";
+import { ExitKind, record } from "../record.ts";
+import { readStack, writeStack } from "../stack-register.ts";
 import { loadWidth, storeWidth } from "../widths.ts";
 import type { Region, RegionInstruction } from "./region.ts";
 
@@ -486,11 +487,18 @@ export class RegionPlace implements Place {
   }
 
   readField(name: string, width: Width): void {
+    if (name === "RIP") {
+      this.#frame.ripOf({ page: this.#page, offset: this.#u16(record.offset) });
+      if (this.spec.form.codeSize !== 64) this.code.i64(0xffff_ffffn).op("i64.and");
+      return;
+    }
+    if (readStack(this.code, name)) return;
     this.#read(offsetOf(name), width);
   }
 
   writeField(name: string, width: Width, push: () => void): void {
     const { code } = this;
+    if (writeStack(code, name, push)) return;
     const at = offsetOf(name);
     if (at < generalBytes) {
       this.#writeGeneral(at, width, push);
@@ -622,6 +630,12 @@ export class RegionPlace implements Place {
 
   leave(): void {
     this.#frame.leave(this.#at);
+  }
+
+  toProcedure(): void {
+    if (this.abandon()) return;
+    this.code.i32(0).i32(ExitKind.unusual).memory("i32.store", offsetOf("exitKind"));
+    this.leave();
   }
 
   raise(vector: number, errorCode: (() => void) | undefined): void {

@@ -81,7 +81,7 @@ interface Division {
  * high:low / divisor for 64-bit halves, where high < divisor: schoolbook division in base 2^32 (Knuth, The Art of
  * Computer Programming, volume 2, algorithm 4.3.1 D), its at most two corrections of each estimated digit unrolled.
  */
-const divideUnsigned128 = (high: Value, low: Value, divisor: Value): Division => {
+export const divideUnsigned128 = (high: Value, low: Value, divisor: Value): Division => {
   const half = (value: Value): [Value, Value] => [value.shr(32), value.and(0xffff_ffff)];
   const shift = divisor.clz();
   const d = divisor.shl(shift);

@@ -1,9 +1,10 @@
 /**
- * The x87 FPU's instructions are procedures (cpu/x87*.ts): their rows say encodings, operands and that the unit must be
- * there. One name stands for all operand widths of an instruction. Names that end in a digit are the undocumented second
+ * The x87 FPU's instructions are procedures (cpu/x87*.ts), many with a usual form (x87-usual.ts): their rows say encodings, operands
+ * and that the unit must be there. One name stands for all operand widths of an instruction. Names that end in a digit are the undocumented second
  * encodings of FSTP, FCOM, FCOMP and FXCH.
  */
 import { procedure, type Semantics } from "../define.ts";
+import { usualForms } from "./x87-usual.ts";
 
 // biome-ignore format: one row per family
 const names = [
@@ -26,7 +27,6 @@ const names = [
 export type X87Mnemonic = (typeof names)[number];
 
 /** Semantics by mnemonic. */
-export const x87 = Object.fromEntries(names.map((name) => [name, procedure(name)])) as Record<
-  X87Mnemonic,
-  Semantics
->;
+export const x87 = Object.fromEntries(
+  names.map((name) => [name, procedure(name, usualForms[name])]),
+) as Record<X87Mnemonic, Semantics>;
