@@ -6,7 +6,7 @@ import type { PageSlots } from "./page-slots.ts";
 import { type DecodedCode, RegionCollector } from "./region-collector.ts";
 
 /** Samples in a block before it is translated. */
-const threshold = 4;
+const threshold = 8;
 /** Regions are translated this many at a time: a module each would cost more. */
 const regionsAtOnce = 32;
 /** Samples that a request waits for others, at most; and where every entry is a sample. */

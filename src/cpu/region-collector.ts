@@ -13,8 +13,8 @@ import {
 import { withImmediate, withoutDeadFlags } from "../codegen/region/specialise.ts";
 
 /** Bounds of one region. */
-const maximumBlocks = 48;
-const maximumInstructions = 600;
+const maximumBlocks = 24;
+const maximumInstructions = 300;
 /** Calls whose returns a region expects. */
 const maximumReturns = 6;
 
