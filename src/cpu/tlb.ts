@@ -527,8 +527,10 @@ export class Tlb {
     if (!this.#jumpPages.has(low, high, 12)) return;
     this.#dropJumps(low, high, 12);
     const number = linearPage(low, high);
-    for (const code of this.#codePages.values())
-      if (code.pages.delete(number) || code.globalPages.delete(number)) this.#renew(code);
+    for (const code of this.#codePages.values()) {
+      const local = code.pages.delete(number);
+      if (code.globalPages.delete(number) || local) this.#renew(code);
+    }
   }
 
   /** Drop all translations of the naturally aligned 2^bits bytes around a linear address. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { assemble, type BootOptions, Machine, type MachineOptions, MemoryDisk } from "../../src/api/index.ts";
-import { RegionFrame, RegionPlace } from "../../src/codegen/region/region-frame.ts";
+import { RegionFrame } from "../../src/codegen/region/region-frame.ts";
+import { RegionPlace } from "../../src/codegen/region/region-place.ts";
 import { engineDefaults } from "../../src/cpu/execution-engine.ts";
 
 const code = (source: string): Uint8Array => {

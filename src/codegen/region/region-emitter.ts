@@ -8,7 +8,8 @@ import { quickFormOf } from "../native-float.ts";
 import { ExitKind, record, recordBytes } from "../record.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import type { BlockEnd, Region, RegionBlock, RegionInstruction } from "./region.ts";
-import { budget, type Position, RegionFrame, RegionPlace } from "./region-frame.ts";
+import { budget, type Position, RegionFrame } from "./region-frame.ts";
+import { RegionPlace } from "./region-place.ts";
 import { mayLeave } from "./specialise.ts";
 
 const offset = {
