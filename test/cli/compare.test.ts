@@ -29,7 +29,8 @@ describe("worldswitch compare", () => {
   it("tells a newcomer what is compared, and how to break it", () => {
     const { status, stdout } = compare("--help");
     expect(status).toBe(0);
-    for (const word of ["a\nworld switch", "--only", "--leave-out", "Not kept"]) expect(stdout).toContain(word);
+    for (const word of ["a\nworld switch", "--only", "--leave-out", "Not kept"])
+      expect(stdout).toContain(word);
   });
 
   it.each([

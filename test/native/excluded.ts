@@ -11,7 +11,7 @@ const later = "emulated or forbidden by the kernel in user mode";
 
 // biome-ignore format: one row per reason
 const reasons: readonly (readonly [reason: string, mnemonics: readonly string[]])[] = [
-  [privileged, ["HLT", "LLDT", "LTR", "LGDT", "LIDT", "LMSW", "INVLPG", "CLTS", "INVD", "WBINVD", "WRMSR", "RDMSR", "RDPMC", "SYSRET", "SYSEXIT", "SWAPGS", "XSETBV", "INVPCID", "XSAVES", "XRSTORS", "MOV_FROM_CR", "MOV_FROM_DR", "MOV_TO_CR", "MOV_TO_DR", "CLAC", "STAC", "CLI", "STI", "MONITOR", "MWAIT"]],
+  [privileged, ["HLT", "LLDT", "LTR", "LGDT", "LIDT", "LMSW", "INVLPG", "CLTS", "INVD", "WBINVD", "WRMSR", "RDMSR", "RDPMC", "SYSRET", "SYSEXIT", "SWAPGS", "XSETBV", "INVPCID", "XSAVES", "XRSTORS", "MOV_FROM_CR", "MOV_FROM_CR2", "MOV_FROM_DR", "MOV_TO_CR", "MOV_TO_CR2", "MOV_TO_DR", "CLAC", "STAC", "CLI", "STI", "MONITOR", "MWAIT"]],
   [inputOutput, ["IN", "OUT", "INS", "OUTS"]],
   [segments, ["MOV_TO_SREG", "POP_SREG", "LES", "LDS", "LSS", "LFS", "LGS", "LAR", "LSL", "VERR", "VERW", "CALL_FAR", "JMP_FAR", "RETF", "RDFSBASE", "RDGSBASE", "WRFSBASE", "WRGSBASE"]],
   [events, ["INT", "INT1", "INT3", "INTO", "IRET", "SYSCALL", "SYSENTER"]],
