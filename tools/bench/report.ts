@@ -1,4 +1,6 @@
 /** Results as text: a table for the terminal, and the same in Markdown. Pure. */
+
+import type { Measurements } from "./measure.ts";
 import { type Cell, type ContenderId, compare, meanSlowdown, type Row, ratio } from "./results.ts";
 import type { Bits } from "./toolchain.ts";
 
@@ -89,4 +91,23 @@ export const markdown = (rows: readonly (readonly string[])[]): string => {
     line(heading.map((_, column) => (column === 0 ? "---" : "---:"))),
     ...body.map(line),
   ].join("\n");
+};
+
+/** The class of machine and the contenders' versions, in one line. */
+export const className = ({ host, versions }: Pick<Measurements, "host" | "versions">): string => {
+  const others = (Object.keys(TITLES) as ContenderId[]).flatMap((id) =>
+    versions[id] === undefined || id === "interpreter" ? [] : `${TITLES[id]} ${versions[id]}`,
+  );
+  return `${host.cores} cores (${host.processor}), Node ${versions.node}: ${others.join(", ")}`;
+};
+
+const BEGIN = "<!-- npm run bench writes here -->";
+const END = "<!-- to here -->";
+
+/** A page of the documentation with what stands between its two marks replaced. */
+export const withTables = (page: string, text: string): string => {
+  const [before, rest] = page.split(BEGIN);
+  const after = rest?.split(END)[1];
+  if (before === undefined || after === undefined) throw new Error(`the page lacks ${BEGIN} or ${END}`);
+  return `${before}${BEGIN}\n\n${text}\n\n${END}${after}`;
 };

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { chart } from "./chart.ts";
-import { aligned, markdown, suiteTable } from "./report.ts";
+import { aligned, markdown, suiteTable, withTables } from "./report.ts";
 import {
   type ContenderId,
   compare,
@@ -100,4 +100,11 @@ test("the chart has a bar for each slowdown and escapes what it is told", () => 
   // Means of three contenders, three bars of hash, two of sort.
   expect(svg.match(/<title>/g)).toHaveLength(8);
   expect(svg).toContain("hash, Bochs: 200.00 times native");
+});
+
+test("a page's tables are replaced between its marks, and the rest stays", () => {
+  const page = "# Title\n<!-- npm run bench writes here -->\nold\n<!-- to here -->\nend\n";
+  const once = withTables(page, "| new |");
+  expect(once).toBe("# Title\n<!-- npm run bench writes here -->\n\n| new |\n\n<!-- to here -->\nend\n");
+  expect(withTables(once, "| new |")).toBe(once);
 });
