@@ -99,7 +99,7 @@ export const chart = (rows: readonly Row[], subtitle: string): string => {
   );
   const height = y + 28;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12" fill="#111827">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12" fill="#111827">\n<title>Time against native execution, by kind of work</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     text(LEFT, 20, "Time against native execution; shorter is faster", ' font-size="15" font-weight="bold"'),
     text(LEFT, 37, subtitle, ' fill="#6b7280"'),
